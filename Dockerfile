@@ -1,0 +1,26 @@
+# Two stages: what builds is not what runs.
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /src
+RUN python -m venv /opt/collector
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY collector ./collector
+COPY migrations ./migrations
+RUN /opt/collector/bin/pip install --no-cache-dir --constraint constraints.txt .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --system --uid 10001 --no-create-home collector && install -d -o collector /data
+COPY --from=build /opt/collector /opt/collector
+ENV PATH=/opt/collector/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    COLLECTOR_DATA_DIR=/data \
+    CODER_HTTP_ADDRESS=0.0.0.0:3000 \
+    CODER_PROMETHEUS_ADDRESS=0.0.0.0:2112
+USER collector
+VOLUME /data
+EXPOSE 3000 2112
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s \
+  CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:3000/readyz', timeout=4)"]
+# SIGTERM drains: what was acknowledged is committed before the process ends.
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["collector"]
+CMD ["serve"]

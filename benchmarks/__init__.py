@@ -1,0 +1,1 @@
+"""What the collector costs, as ratios to a limit that is measured in the same run."""

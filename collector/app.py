@@ -1,0 +1,227 @@
+"""The composition root: the whole HTTP surface on one page, and everything built, started and stopped in one place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from datetime import timedelta
+from functools import partial
+from ipaddress import ip_network
+from pathlib import Path
+from typing import NamedTuple
+
+from aiohttp import web
+
+import collector
+from collector.config.settings import Settings
+from collector.http.access import Access
+from collector.http.appkeys import BUDGET, CAP, CREDENTIALS, DEPLOYMENT, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.auth import REFRESH_KEYS_S, Credentials
+from collector.http.body import client_address
+from collector.http.errors import errors_middleware
+from collector.http.front import Door
+from collector.http.guard import Guard, Handler
+from collector.http.limits import Budget, SlidingWindow
+from collector.http.observe import observing
+from collector.ingest import agentstats, csp, workspaces
+from collector.pages import overview, session, static
+from collector.pages.page import PAGES, Pages
+from collector.persist import agentstats as agentstats_rows
+from collector.persist import migrate
+from collector.persist import workspaces as workspace_rows
+from collector.persist.csp import CspRows
+from collector.persist.engine import Store, open_store
+from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start
+from collector.persist.projects import project_by_name
+from collector.persist.writer import Writer
+from collector.rollup.retention import Retentions, purge
+from collector.rollup.schedule import Job, Schedule
+from collector.rollup.snapshot import Snapshots, refresh
+from collector.rollup.store_cap import StoreCap, StoreState
+from collector.serve import csp as violations
+from collector.serve import deployment, exporter, health
+from collector.wire.errors import InvalidOption
+from collector.wire.identity import IngestKey, KeyKind
+from collector.wire.records import AgentReport, CspIntake, Workspace
+
+VERSION = f"v{collector.__version__}"
+NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
+CAP_EVERY = timedelta(seconds=10)
+PURGE_EVERY = timedelta(minutes=10)
+
+
+class Route(NamedTuple):
+    """One line of the HTTP surface: who may call what."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    limited: bool = True  # by CODER_API_RATE_LIMIT
+
+
+ROUTES = (
+    Route("GET", "/", overview.get_overview, Access.PUBLIC),  # signed out it shows how to sign in
+    Route("POST", "/signin", session.post_signin, Access.PUBLIC),
+    Route("POST", "/signout", session.post_signout, Access.PUBLIC),
+    Route("GET", "/static/{digest}/{name:.+}", static.get_static, Access.PUBLIC, limited=False),
+    Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
+    Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
+    Route("GET", "/metrics", exporter.get_metrics, Access.READ),
+    # Both CSP paths are usually answered by their door, before they come here.
+    Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
+    Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
+    Route("POST", "/api/v2/csp/reports", csp.post_reports, Access.CSP),
+    Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
+    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ),
+    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ),
+    Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
+    Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
+    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ),
+    Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ),
+    Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ),
+)
+
+FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
+GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOW, DEPLOYMENT)  # what the Prometheus listener reads
+
+
+def wall_clock() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+async def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> web.Application:
+    """The service, migrated and with its first users and keys committed; starting it starts the writer and the jobs."""
+    store = await _migrated_store(settings)
+    app = web.Application(middlewares=[observing(VERSION), errors_middleware])
+    app[NOW], app[STORE] = now, store
+    first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings)))
+    app[FIRST] = [] if first is None else [first]
+    app[DEPLOYMENT] = await store.transact(deployment_id)
+    app[CREDENTIALS] = Credentials(store, now=now, clock=time.monotonic)
+    app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)
+    app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
+    rows = CspRows()
+    app[WRITER] = _writer(settings, store, rows)
+    app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
+    app[GUARD] = guard = _guard(settings, app[CREDENTIALS])
+    metrics = settings.prometheus_address if settings.prometheus_enable else None
+    app[PAGES] = Pages(access_url=settings.access_url or None, metrics_url=f"http://{metrics}/metrics" if metrics else None)
+    app[csp.DOOR] = await _csp_door(app, guard)
+    for route in ROUTES:
+        # The CSP door is a gate of its own: it admits most requests by one look into memory.
+        open_gate = route.access is Access.CSP or not route.limited
+        app.router.add_route(
+            route.method, route.path, route.handler if open_gate else guard.handler(route.access, route.path, route.handler)
+        )
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+def create_metrics_app(app: web.Application) -> web.Application:
+    """What the Prometheus listener serves: the metrics at every path, to everybody who reaches it."""
+    metrics = web.Application(middlewares=[observing(VERSION), errors_middleware])
+    for key in SHARED:
+        metrics[key] = app[key]  # type: ignore[misc] # each key has a type of its own
+    metrics.router.add_route("GET", "/{path:.*}", exporter.get_metrics)
+    return metrics
+
+
+async def _migrated_store(settings: Settings) -> Store:
+    if not settings.pg_connection_url:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    await migrate.upgrade(settings.database_url)
+    return open_store(settings.database_url)
+
+
+def _admin_token(settings: Settings) -> str | None:
+    if not settings.admin_token_file:
+        return None
+    try:
+        return Path(settings.admin_token_file).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
+        reason = error.strerror if isinstance(error, OSError) else "not a text"
+        raise InvalidOption(f"COLLECTOR_ADMIN_TOKEN_FILE: cannot read {settings.admin_token_file}: {reason}") from error
+
+
+def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
+    return Writer(
+        store,
+        {CspIntake: rows.store, AgentReport: agentstats_rows.store, Workspace: workspace_rows.store},
+        queue_limit=settings.queue_limit,
+        submit_timeout=settings.submit_timeout.total_seconds(),
+        ended=rows.ended,
+    )
+
+
+def _guard(settings: Settings, credentials: Credentials) -> Guard:
+    limited = settings.api_rate_limit >= 0 and not settings.disable_rate_limits
+    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
+    return Guard(
+        credentials,
+        SlidingWindow(settings.api_rate_limit or 512, clock=time.time) if limited else None,
+        address=lambda request: client_address(request, settings.proxy_trusted_headers, trusted),
+    )
+
+
+def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[Job]:
+    """Everything that is done on a schedule."""
+    store, writer, now, cap = app[STORE], app[WRITER], app[NOW], app[CAP]
+    interval = settings.agent_stat_refresh_interval
+
+    async def measure() -> None:
+        rows.refuse_new = cap.measure(await store.size_bytes()) is not StoreState.OPEN
+        writer.refusing = cap.state is StoreState.CLOSED
+
+    async def keep_house() -> None:
+        await purge(writer.write, _retentions(settings), now=now())
+
+    yield Job(
+        "snapshot",
+        lambda: refresh(
+            store, writer.write, app[SNAPSHOTS], app[DEPLOYMENT], now=now, interval_ms=interval // timedelta(milliseconds=1)
+        ),
+        interval,
+    )
+    yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
+    yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
+    yield Job("cap", measure, CAP_EVERY)
+    yield Job("retention", keep_house, PURGE_EVERY)
+
+
+def _retentions(settings: Settings) -> Retentions:
+    def milliseconds(span: timedelta) -> int:
+        return span // timedelta(milliseconds=1)
+
+    return Retentions(
+        csp_minutes=milliseconds(settings.csp_minutes_retention),
+        csp_hours=milliseconds(settings.csp_hours_retention),
+        violations=milliseconds(settings.csp_violation_retention),
+        agent_stats=milliseconds(settings.agent_stats_retention),
+        workspaces=milliseconds(settings.workspace_retention),
+        snapshots=milliseconds(settings.snapshot_retention),
+    )
+
+
+async def _csp_door(app: web.Application, guard: Guard) -> csp.CspDoor:
+    """The door, and the key that stands for a signed-in user who tries it out."""
+    project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
+    own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
+    return csp.CspDoor(app[WRITER], app[CREDENTIALS], guard, app[BUDGET], own=own, now=app[NOW], version=VERSION)
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    """The writer first and last: jobs and requests write through it until they have ended."""
+    app[WRITER].start()
+    app[SCHEDULE].start()
+    yield
+    await app[SCHEDULE].stop()
+    await app[WRITER].close()
+    await app[STORE].close()
+
+
+def doors(app: web.Application) -> dict[tuple[str, str], Door]:
+    """What ``http.front.install`` puts before the application."""
+    return {("POST", path): app[csp.DOOR] for path in csp.PATHS} | {("OPTIONS", path): csp.preflight for path in csp.PATHS}

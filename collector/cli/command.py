@@ -1,0 +1,89 @@
+"""What the commands have in common: their settings, and the database they work on beside a running service."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import asyncpg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from collector.config.loading import load
+from collector.config.options import OPTIONS, OptionType
+from collector.config.settings import Settings
+from collector.persist import migrate
+from collector.persist.engine import open_store
+from collector.wire.errors import NotReady
+
+T = TypeVar("T")
+
+# The options that say which database it is: all that a command beside the service needs.
+STORE_OPTIONS = tuple(
+    option for option in OPTIONS if option.setting in ("data_dir", "pg_connection_url") or option.type is OptionType.CONFIG_PATH
+)
+
+
+class Subcommands(Protocol):
+    """What ``add_subparsers`` returns; argparse gives its type no public name."""
+
+    def add_parser(self, name: str, *, help: str) -> argparse.ArgumentParser:  # noqa: A002
+        """Declare one command."""
+
+
+def settings_of(args: argparse.Namespace) -> Settings:
+    """The settings by flags, environment and YAML."""
+    return load(args, os.environ).settings
+
+
+def shown_time(milliseconds: int) -> str:
+    """A time as the lists show it: RFC 3339, UTC, whole seconds."""
+    return datetime.fromtimestamp(milliseconds // 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def in_transaction(settings: Settings, work: Callable[[Connection], T]) -> T:
+    """Run ``work`` in one transaction on the service's database, which may be in use meanwhile.
+
+    Raises:
+        NotReady: when the database has not been migrated, or cannot be used.
+    """
+
+    async def run() -> T:
+        if missing := await migrate.pending(settings.database_url):
+            raise NotReady(f"The database lacks {len(missing)} migrations. Run: collector migrate")
+        store = open_store(settings.database_url, pool_size=1)
+        try:
+            return await store.transact(work)
+        finally:
+            await store.close()
+
+    return with_database(run())
+
+
+def with_database(work: Coroutine[Any, Any, T]) -> T:
+    """Run ``work`` in an event loop of its own.
+
+    Raises:
+        NotReady: when the database cannot be used, in its own words.
+    """
+    with database_words():
+        return asyncio.run(work)
+
+
+@contextmanager
+def database_words() -> Iterator[None]:
+    """Turn the failure of a database into one line; the words of drivers hold no password.
+
+    Raises:
+        NotReady: in place of what a driver or the operating system raised.
+    """
+    try:
+        yield
+    except (DBAPIError, asyncpg.PostgresError, OSError) as error:
+        words = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise NotReady("The database cannot be used:", words or type(error).__name__) from error

@@ -1,0 +1,136 @@
+"""``collector serve`` and ``collector demo``: listen until told to stop, then drain."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import structlog
+import uvloop
+from aiohttp import web
+
+import collector
+from collector.app import FIRST, create_app
+from collector.cli.command import Subcommands, database_words
+from collector.cli.demo import apart, past_day, present, watched
+from collector.cli.listen import listening
+from collector.config.loading import add_flags, load
+from collector.config.logs import configure_logging
+from collector.config.settings import Settings
+from collector.persist.meta import FirstSecrets
+
+SECRETS_FILE = "first-start-secrets.json"
+
+log = structlog.get_logger(__name__)
+
+Background = Callable[[web.Application, str], Coroutine[Any, Any, None]]
+
+
+def add(commands: Subcommands) -> None:
+    """``serve`` takes every option as a flag; ``demo`` is ``serve`` with a simulated fleet and a day of its history."""
+    serve = commands.add_parser("serve", help="run the service")
+    add_flags(serve)
+    serve.set_defaults(run=run)
+    demo = commands.add_parser("demo", help="run the service with a simulated fleet and a day of its history")
+    add_flags(demo)
+    demo.set_defaults(run=partial(run, background=present))
+
+
+def run(args: argparse.Namespace, background: Background | None = None) -> int:
+    """Serve until SIGINT or SIGTERM; 0 when everything that was accepted has been stored."""
+    loaded = load(args, os.environ)
+    configure_logging(loaded.settings)
+    for warning in loaded.warnings:
+        log.warning(warning)
+    settings = loaded.settings if background is None else apart(loaded.settings)
+    prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
+    uvloop.run(serve(settings, background))
+    return 0
+
+
+async def serve(settings: Settings, background: Background | None = None) -> None:
+    """Listen, announce, wait for a signal, drain."""
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    with database_words():
+        app = await create_app(settings)
+    first = app[FIRST][0] if app[FIRST] else None
+    if first is not None:
+        _hand_over(settings, first)
+    if background is not None:
+        await past_day(app)
+    async with listening(app, settings) as url:
+        # What was imported and built stays for good: the collector of garbage need not look at it again and again, which
+        # takes 60 ms of every full collection.
+        gc.collect()
+        gc.freeze()
+        _announce(settings, url, first)
+        task = watched(background(app, url)) if background is not None else None
+        await stop.wait()
+        log.info("stopping: what was accepted is being stored")
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+    log.info("stopped")
+
+
+def _hand_over(settings: Settings, first: FirstSecrets) -> None:
+    """Give out the first start's secrets, once: to a terminal, else to a file that only we can read.
+
+    They are committed, and so they are given out before anything else can fail: a port that is taken must not cost them.
+    """
+    if not sys.stdout.isatty():
+        path = _kept(settings.data_dir, first)
+        print(f"The first start's secrets are in {path}", flush=True)
+        log.info("the first start's secrets are in a file", path=str(path))
+        return
+    lines = [
+        "Made by this first start, and not shown again:",
+        "",
+        f"  Admin token   {first.token}",
+        f"  Browser key   {first.browser_key}",
+        f"  Feed key      {first.feed_key}",
+        "",
+    ]
+    print("\n".join(lines), flush=True)
+
+
+def _announce(settings: Settings, url: str, first: FirstSecrets | None) -> None:
+    """Say what to open, and on the first start what to paste: the browser key in it is public."""
+    lines = [f"collector {collector.__version__} is ready", "", f"  Open      {url}/"]
+    if settings.prometheus_enable:
+        lines.append(f"  Metrics   http://{settings.prometheus_address}/metrics")
+    if first is not None:
+        lines += _header_lines(url, first.browser_key)
+    else:
+        lines += ["", f"  The header to paste into your site's responses is shown at {url}/"]
+    print("\n".join(lines), flush=True)
+    log.info("ready", url=url)
+
+
+def _header_lines(url: str, browser_key: str) -> list[str]:
+    policy = f"Content-Security-Policy-Report-Only: default-src 'self'; report-uri {url}/csp/reports?key={browser_key}"
+    return ["", "  Paste into your site's responses, as one line:", "", f"  {policy}"]
+
+
+def _kept(directory: Path, first: FirstSecrets) -> Path:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = directory / SECRETS_FILE
+    # A file that was there would keep its mode and its readers, and a link would be followed: neither may cost the secrets.
+    path.unlink(missing_ok=True)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump({"admin_token": first.token, "browser_key": first.browser_key, "feed_key": first.feed_key}, file, indent=2)
+        file.write("\n")
+    return path

@@ -1,0 +1,177 @@
+"""Flag > environment > YAML > default: from texts to checked :class:`Settings`, with the source of every option."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from collector.config import settings as settings_module
+from collector.config import values
+from collector.config.options import OPTIONS, Option, OptionType
+from collector.config.settings import Settings
+from collector.config.yamlfile import YamlValue, read_yaml
+from collector.wire.errors import InvalidOption
+
+OWN_PREFIX = "COLLECTOR_"
+LONGEST_SHOWN_VALUE = 100
+
+
+class Source(enum.StrEnum):
+    """Where an option's value came from; NONE: it is not set and has no default."""
+
+    FLAG = "flag"
+    ENV = "env"
+    YAML = "yaml"
+    DEFAULT = "default"
+    NONE = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The settings, where each came from, and what an operator should be told (one line each)."""
+
+    settings: Settings
+    sources: Mapping[str, Source]
+    warnings: tuple[str, ...]
+
+    def source(self, option_name: str) -> Source:
+        """Where the option with this name (``"HTTP Address"``) got its value; KeyError if there is no such option."""
+        return self.sources[option_name]
+
+
+class _Given(NamedTuple):
+    """What was said of an option by the highest source that spoke."""
+
+    source: Source
+    place: str  # for messages: "flag --verbose"
+    texts: tuple[str, ...]  # of a list: CSV records in order, of anything else: the last one counts
+    elements: tuple[str, ...] | None = None  # of a list that is one already
+
+
+def load(
+    argv_values: argparse.Namespace | Mapping[str, list[str]], env: Mapping[str, str], options: Sequence[Option] = OPTIONS
+) -> Loaded:
+    """Read every option.
+
+    Args:
+        argv_values: what a parser with :func:`add_flags` returned, or texts by flag name (``{"http-address": [":80"]}``).
+        env: the environment; an empty variable is one that is not set.
+        options: the catalogue.
+
+    Raises:
+        InvalidOption: a value cannot be read, or two do not fit together. The message is one line; it names the option,
+            the source and the value, but never the value of a secret.
+    """
+    argv = vars(argv_values) if isinstance(argv_values, argparse.Namespace) else argv_values
+    file = _yaml_values(argv, env, options)
+    given = {option.name: _given(option, argv, env, file.get(option.name)) for option in options}
+    read = {option.name: _value(option, given[option.name], env) for option in options}
+    settings = Settings(**{option.setting: read[option.name] for option in options if option.setting})
+    settings_module.check(settings)
+    return Loaded(settings, {name: source.source for name, source in given.items()}, tuple(_unknown(env, options)))
+
+
+def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option] = OPTIONS) -> None:
+    """Give ``parser`` a flag for every option, under the headings of their groups; ``load`` takes what it parses.
+
+    Help names the type, the environment variable and the default. It never shows a value that is set.
+    """
+    headings: dict[str, argparse._ArgumentGroup] = {}
+    for option in options:
+        if not option.flag:
+            continue
+        title = " / ".join(group.name for group in option.groups) or "General"
+        if title not in headings:
+            description = option.groups[-1].description if option.groups else None
+            headings[title] = parser.add_argument_group(title, description or None)
+        names = [f"-{option.shorthand}"] if option.shorthand else []
+        optional: dict[str, Any] = {"nargs": "?", "const": "true"} if option.type is OptionType.BOOL else {}
+        headings[title].add_argument(
+            *names,
+            f"--{option.flag}",
+            dest=option.flag,
+            action="append",
+            default=argparse.SUPPRESS,  # not given: absent, so that another source may speak
+            metavar=str(option.type),
+            help=_help(option),
+            **optional,
+        )
+
+
+def _help(option: Option) -> str:
+    if option.hidden and not option.setting:
+        return argparse.SUPPRESS
+    facts = [f"${option.env}"] if option.env else []
+    if option.default and not option.secret:
+        facts.append(f"default {option.default}")
+    return f"{option.description} [{', '.join(facts)}]".replace("%", "%%") if facts else option.description.replace("%", "%%")
+
+
+def _yaml_values(argv: Mapping[str, Any], env: Mapping[str, str], options: Sequence[Option]) -> dict[str, YamlValue]:
+    paths = [_given(option, argv, env, None) for option in options if option.type is OptionType.CONFIG_PATH]
+    path = next((given.texts[-1] for given in paths if given.texts), "")
+    return read_yaml(path, options) if path else {}
+
+
+def _given(option: Option, argv: Mapping[str, Any], env: Mapping[str, str], file: YamlValue | None) -> _Given:
+    flags: tuple[str, ...] = tuple(argv.get(option.flag, ())) if option.flag else ()
+    variable = env.get(option.env, "") if option.env else ""
+    if flags:
+        # A list has what both say; of anything else the flag alone counts.
+        return _Given(Source.FLAG, f"flag --{option.flag}", (variable, *flags) if variable else flags)
+    if variable:
+        return _Given(Source.ENV, "environment", (variable,))
+    if file is not None and isinstance(file.text, tuple):
+        return _Given(Source.YAML, file.place, (), file.text)
+    if file is not None:
+        return _Given(Source.YAML, file.place, (str(file.text),))
+    return _Given(Source.DEFAULT if option.default else Source.NONE, "default", (option.default,))
+
+
+def _value(option: Option, given: _Given, env: Mapping[str, str]) -> Any:
+    """The typed value, or None for an option that is not set and whose type has no empty value."""
+    if option.type is OptionType.STRING_ARRAY:
+        return tuple(_read(option, given, element, env) for element in _elements(option, given))
+    if given.source is Source.NONE and not option.setting:
+        return None
+    return _read(option, given, given.texts[-1], env)
+
+
+def _elements(option: Option, given: _Given) -> tuple[str, ...]:
+    if given.elements is not None:
+        return given.elements
+    elements: tuple[str, ...] = ()
+    for text in given.texts:
+        try:
+            elements = (*elements, *values.read_csv(text)) if text else ()  # an empty text takes back what stood before it
+        except ValueError as error:
+            raise _refusal(option, given, text, error) from None
+    return elements
+
+
+def _read(option: Option, given: _Given, text: str, env: Mapping[str, str]) -> Any:
+    try:
+        return values.read(option, text, env)
+    except ValueError as error:
+        raise _refusal(option, given, text, error) from None
+
+
+def _refusal(option: Option, given: _Given, text: str, error: ValueError) -> InvalidOption:
+    if option.secret:
+        return InvalidOption(f"{option.label}: the secret value from {given.place} cannot be read as {option.type}")
+    shown = text if len(text) <= LONGEST_SHOWN_VALUE else f"{text[:LONGEST_SHOWN_VALUE]}…"
+    return InvalidOption(f"{option.label}: {shown!r} from {given.place} {error}")
+
+
+def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterable[str]:
+    """A line for each variable that was probably meant for this service and reaches nothing."""
+    known = [option.env for option in options if option.env.startswith(OWN_PREFIX)]
+    for name in sorted(env):
+        if name.startswith(OWN_PREFIX) and name not in known:
+            nearest = difflib.get_close_matches(name[:LONGEST_SHOWN_VALUE], known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            yield f"{name!r} in the environment is not an option{hint}"

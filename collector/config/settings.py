@@ -1,0 +1,98 @@
+"""The settings: every option that drives this service, typed, with what must hold between them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from collector.config.values import NOWHERE, HostPort, duration_text
+from collector.wire.errors import InvalidOption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the service runs with. Each attribute is filled by the option whose ``setting`` names it."""
+
+    http_address: HostPort  # port below 0: plain HTTP is off
+    access_url: str  # "" when not set
+    prometheus_enable: bool
+    prometheus_address: HostPort
+    agent_stat_refresh_interval: timedelta
+    pg_connection_url: str = field(repr=False)  # holds a password
+    api_rate_limit: int  # requests a minute, caller and route; negative: none
+    disable_rate_limits: bool
+    logging_human: str  # a path; "": off
+    logging_json: str  # a path; "": off
+    verbose: bool
+    tls_enable: bool
+    tls_address: HostPort
+    tls_cert_files: tuple[str, ...]
+    tls_key_files: tuple[str, ...]  # parallel to the certificates
+    tls_min_version: str  # tls10, tls11, tls12 or tls13
+    proxy_trusted_headers: tuple[str, ...]  # X-Forwarded-For, in this spelling
+    proxy_trusted_origins: tuple[str, ...]  # networks in CIDR notation
+    data_dir: Path  # absolute
+    admin_token_file: str  # "" when not set
+    ingest_rate_limit: int  # reports a minute and key; 0: none
+    queue_limit: int  # reports and rows that wait for their commit
+    submit_timeout: timedelta
+    shutdown_timeout: timedelta
+    max_store_bytes: int  # 0: no cap
+    agent_stats_retention: timedelta
+    csp_minutes_retention: timedelta
+    csp_hours_retention: timedelta
+    csp_violation_retention: timedelta
+    snapshot_retention: timedelta
+    workspace_retention: timedelta
+
+    @property
+    def http_enable(self) -> bool:
+        """Whether plain HTTP is served."""
+        return self.http_address != NOWHERE
+
+    @property
+    def database_url(self) -> str:
+        """What ``persist.engine.open_store`` takes: PostgreSQL's URL if there is one, else SQLite in the data directory."""
+        return self.pg_connection_url or f"sqlite:///{self.data_dir}/collector.db"
+
+
+def check(settings: Settings) -> None:
+    """Refuse settings that cannot be had together.
+
+    Raises:
+        InvalidOption: naming the options; the PostgreSQL URL is never shown.
+    """
+    _check_listeners(settings)
+    _check_store(settings)
+    if settings.csp_hours_retention < settings.csp_minutes_retention:
+        raise InvalidOption(
+            f"COLLECTOR_CSP_HOURS_RETENTION ({duration_text(settings.csp_hours_retention)}) must not be shorter than "
+            f"COLLECTOR_CSP_MINUTES_RETENTION ({duration_text(settings.csp_minutes_retention)})"
+        )
+
+
+def _check_listeners(settings: Settings) -> None:
+    if not settings.http_enable and not settings.tls_enable:
+        raise InvalidOption("CODER_HTTP_ADDRESS is empty and CODER_TLS_ENABLE is false: nothing would be served")
+    if settings.prometheus_enable and settings.prometheus_address == NOWHERE:
+        raise InvalidOption("CODER_PROMETHEUS_ENABLE is true, but CODER_PROMETHEUS_ADDRESS is empty")
+    if not settings.tls_enable:
+        return
+    if settings.tls_address == NOWHERE:
+        raise InvalidOption("CODER_TLS_ENABLE is true, but CODER_TLS_ADDRESS is empty")
+    certificates, keys = len(settings.tls_cert_files), len(settings.tls_key_files)
+    if not certificates or certificates != keys:
+        raise InvalidOption(
+            "CODER_TLS_ENABLE is true: CODER_TLS_CERT_FILE and CODER_TLS_KEY_FILE must name as many keys as certificates,"
+            f" at least one of each, not {certificates} and {keys}"
+        )
+
+
+def _check_store(settings: Settings) -> None:
+    url = settings.pg_connection_url
+    if url and not url.startswith(("postgres://", "postgresql://")):
+        raise InvalidOption("CODER_PG_CONNECTION_URL must begin with postgres:// or postgresql://")
+    if not url and any(character in str(settings.data_dir) for character in "?#%"):
+        # They would end the path, or be decoded, in the URLs that SQLite's file is opened with.
+        raise InvalidOption(f"COLLECTOR_DATA_DIR: {str(settings.data_dir)!r} must not hold any of ? # %")

@@ -1,0 +1,113 @@
+"""Who may call what: the words of the route table's column, and the one function that judges a request by them."""
+
+from __future__ import annotations
+
+import enum
+
+from aiohttp import web
+
+from collector.http.auth import Check, Credentials, basic_password, bearer, session_token
+from collector.http.errors import Unchallenged
+from collector.wire.errors import Forbidden, Unauthorized
+from collector.wire.identity import Caller, IngestKey, KeyKind, Role, User
+
+FORBIDDEN = "Forbidden."
+NOT_PERMITTED = (
+    "You don't have permission to view this content. If you believe this is a mistake, please contact your administrator"
+    " or try signing in with different credentials."
+)
+NO_CREDENTIAL = "A key or a token is needed."
+
+
+class Access(enum.Enum):
+    """Who may call a route."""
+
+    PUBLIC = "public"  # everybody
+    SIGNED_IN = "signed in"  # any user; what a member sees is its own
+    READ = "read"  # owner and auditor
+    OWNER = "owner"
+    FEED = "feed"  # a feed key, or an owner's token
+    CSP = "csp"  # a browser key in ?key=, or any user's token
+
+
+ROLES = {
+    Access.SIGNED_IN: frozenset(Role),
+    Access.READ: frozenset({Role.OWNER, Role.AUDITOR}),
+    Access.OWNER: frozenset({Role.OWNER}),
+}
+
+
+async def authorize(
+    request: web.BaseRequest, access: Access, credentials: Credentials, before_lookup: Check | None = None
+) -> Caller | None:
+    """The caller of a route that asks for ``access``; None when everybody may call it.
+
+    ``before_lookup`` is called before the store is asked about a credential that is not remembered.
+
+    Raises:
+        Unauthorized: no credential, or none that is known. At a route for CSP reports it is ``Unchallenged``.
+        Forbidden: the caller is known, but is a user without the role or a key of the wrong kind.
+        Overloaded: the store had to be asked who it is, and could not answer.
+        RateLimited: ``before_lookup`` did not let it be asked.
+    """
+    if access is Access.PUBLIC:
+        return None
+    if access is Access.FEED:
+        return await _feed_caller(request, credentials, before_lookup)
+    if access is Access.CSP:
+        try:
+            return await _csp_caller(request, credentials, before_lookup)
+        except Unauthorized as error:
+            raise Unchallenged(error.message, error.detail) from error
+    user = await credentials.user(session_token(request), before_lookup)
+    return _with_role(user, ROLES[access])
+
+
+async def _feed_caller(request: web.BaseRequest, credentials: Credentials, before_lookup: Check | None) -> Caller:
+    presented = _header_key(request)
+    if presented is not None:
+        return _of_kind(await credentials.key(presented, before_lookup), KeyKind.FEED)
+    token = session_token(request)
+    if token:
+        return _with_role(await credentials.user(token, before_lookup), ROLES[Access.OWNER])
+    in_url = request.query.get("key")
+    if not in_url:
+        raise Unauthorized(NO_CREDENTIAL, 'Send a feed key as "Authorization: Bearer" or as a Basic password.')
+    _of_kind(await credentials.key(in_url, before_lookup), KeyKind.FEED)
+    raise Forbidden(FORBIDDEN, "A feed key is secret and must not be part of a URL, where every log on the way keeps it.")
+
+
+async def _csp_caller(request: web.BaseRequest, credentials: Credentials, before_lookup: Check | None) -> Caller:
+    in_url = request.query.get("key")
+    if in_url:
+        return _of_kind(await credentials.key(in_url, before_lookup), KeyKind.BROWSER)
+    presented = _header_key(request)
+    if presented is not None:
+        _of_kind(await credentials.key(presented, before_lookup), KeyKind.BROWSER)
+        raise Unauthorized(NO_CREDENTIAL, "A browser key belongs into the query: ?key=.")
+    token = session_token(request)
+    if not token:
+        raise Unauthorized(NO_CREDENTIAL, "Send a browser key in the query: ?key=.")
+    return await credentials.user(token, before_lookup)
+
+
+def _header_key(request: web.BaseRequest) -> str | None:
+    """The ingest key in the Authorization header; None when there is none. What has a dash in it is no key but a token."""
+    password = basic_password(request)
+    if password is not None:
+        return password
+    text = bearer(request)
+    return text if text and "-" not in text else None
+
+
+def _of_kind(key: IngestKey, kind: KeyKind) -> IngestKey:
+    if key.kind is kind:
+        return key
+    opens = "/csp/reports alone" if key.kind is KeyKind.BROWSER else "every way in but /csp/reports"
+    raise Forbidden(FORBIDDEN, f"This is a {key.kind} key: it opens {opens}.")
+
+
+def _with_role(user: User, roles: frozenset[Role]) -> User:
+    if user.role in roles:
+        return user
+    raise Forbidden(FORBIDDEN, NOT_PERMITTED)

@@ -1,0 +1,25 @@
+"""Everything a handler may take from ``request.app``, typed and in one list. ``app.py`` puts it there once, at start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from aiohttp import web
+
+from collector.http.auth import Credentials
+from collector.http.limits import Budget
+from collector.persist.engine import Store
+from collector.persist.writer import Writer
+from collector.rollup.schedule import Schedule
+from collector.rollup.snapshot import Snapshots
+from collector.rollup.store_cap import StoreCap
+
+STORE: web.AppKey[Store] = web.AppKey("store", Store)
+WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
+CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
+BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
+SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
+CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
+SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
+DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
+NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch

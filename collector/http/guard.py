@@ -1,0 +1,82 @@
+"""The gate of every route: who is calling, whether they may, and whether they have called too often."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+from aiohttp import web
+
+from collector.http.access import Access, authorize
+from collector.http.auth import Credentials
+from collector.http.limits import Decision, SlidingWindow, address_identity
+from collector.wire.errors import Forbidden, Unauthorized
+from collector.wire.identity import Caller, IngestKey, User
+
+CALLER: web.RequestKey[Caller | None] = web.RequestKey("caller", object)  # type: ignore[arg-type]
+RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Guard:
+    """Admits requests.
+
+    A valid ingest key is outside the request limit, since a whole site sits behind one proxy: it has a budget of its own.
+    Everybody else is limited per route: a user by its id, the rest by address, refused ones among them. An address past
+    its limit makes no more work for the store: only callers who are remembered are still let in from there.
+
+    Args:
+        credentials: who is who.
+        window: the limit of requests; None: there is none.
+        address: the client address of a request, behind trusted proxies too.
+    """
+
+    def __init__(
+        self, credentials: Credentials, window: SlidingWindow | None, *, address: Callable[[web.BaseRequest], str]
+    ) -> None:
+        self._credentials = credentials
+        self._window = window
+        self._address = address
+
+    async def admit(self, request: web.BaseRequest, access: Access, route: str) -> Caller | None:
+        """The caller, who may call ``route``; None when everybody may.
+
+        Raises:
+            RateLimited: too many requests within a minute.
+            Unauthorized, Forbidden, Overloaded: as :func:`~collector.http.access.authorize` says.
+        """
+        try:
+            caller = await authorize(request, access, self._credentials, partial(self._before_lookup, request, route))
+        except (Unauthorized, Forbidden):
+            self._count(request, address_identity(self._address(request)), route)
+            raise
+        if isinstance(caller, IngestKey):
+            return caller
+        self._count(request, caller.id if isinstance(caller, User) else address_identity(self._address(request)), route)
+        return caller
+
+    def handler(self, access: Access, route: str, handler: Handler) -> Handler:
+        """``handler`` behind this gate; it finds the caller at ``request[CALLER]``."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            request[CALLER] = await self.admit(request, access, route)
+            return await handler(request)
+
+        return guarded
+
+    def _before_lookup(self, request: web.BaseRequest, route: str) -> None:
+        if self._window is None:
+            return
+        exhausted = self._window.exhausted(address_identity(self._address(request)), route)
+        if exhausted is not None:
+            request[RATE] = exhausted
+            raise exhausted.refusal()
+
+    def _count(self, request: web.BaseRequest, identity: str, route: str) -> None:
+        if self._window is None:
+            return
+        decision = self._window.take(identity, route)
+        request[RATE] = decision
+        if not decision.allowed:
+            raise decision.refusal()

@@ -1,0 +1,51 @@
+"""Around every request of the application: its id, the headers of every answer, one count and one log line."""
+
+from __future__ import annotations
+
+import time
+import uuid
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from collector.http import meter
+from collector.http.guard import RATE
+
+log = structlog.get_logger(__name__)
+
+
+def observing(version: str) -> Middleware:
+    """The outermost middleware, around the one that turns errors into answers."""
+
+    @web.middleware
+    async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request_id = str(uuid.uuid4())
+        response = await handler(request)
+        response.headers.setdefault("X-Coder-Build-Version", version)
+        response.headers.setdefault("X-Coder-Request-Id", request_id)
+        if RATE in request:
+            response.headers.update(request[RATE].headers)
+        seconds = time.perf_counter() - started
+        route = route_label(request)
+        meter.count(route, request.method, response.status)
+        meter.SECONDS.labels(route).observe(seconds)
+        # The route's own pattern, not the path: a path may hold a name, and its query a key.
+        log.debug(
+            "request handled",
+            route=route,
+            method=request.method,
+            status=response.status,
+            milliseconds=round(seconds * 1000, 3),
+            request_id=request_id,
+        )
+        return response
+
+    return observe
+
+
+def route_label(request: web.Request) -> str:
+    """The pattern of the route that the request matched, from the route table."""
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else meter.UNKNOWN_ROUTE

@@ -1,0 +1,1 @@
+"""Requests in: receive, decode, normalize, submit, answer once it is durable."""

@@ -1,0 +1,177 @@
+"""POST /csp/reports: what browsers send, acknowledged once it is committed.
+
+Every visitor of every site comes through here, so this door stands in front of the application's routing and middleware
+(``docs/decisions/0004``). It does the same things they do, in the order that costs least.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from collector.http import body, meter
+from collector.http.access import Access
+from collector.http.auth import Credentials
+from collector.http.errors import error_response
+from collector.http.guard import RATE, Guard
+from collector.http.limits import Budget
+from collector.normalize import csp
+from collector.normalize.fingerprint import fingerprint
+from collector.persist.writer import Writer
+from collector.wire.errors import InvalidReport, Overloaded
+from collector.wire.identity import IngestKey, KeyKind
+from collector.wire.records import CspIntake, CspReport, DropReason
+
+ROUTE = "/api/v2/csp/reports"
+PATHS = (ROUTE, "/csp/reports")
+
+# Chromium looks for these very words in the answer to its preflight; a "*" is no match for it.
+PREFLIGHT_HEADERS = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "POST, OPTIONS",
+    "Access-Control-Allow-Headers": "content-type",
+    "Access-Control-Max-Age": "86400",
+    "X-Content-Type-Options": "nosniff",
+}
+ACKNOWLEDGED = b'"ok"\n'
+
+
+async def preflight(_request: web.BaseRequest) -> web.StreamResponse:
+    """Answer the OPTIONS request that comes before every cross-origin delivery of the Reporting API."""
+    meter.count(ROUTE, "OPTIONS", 200)
+    return web.Response(headers=PREFLIGHT_HEADERS)
+
+
+class CspDoor:
+    """The handler of POST on both paths.
+
+    Args:
+        writer: takes the intake; its answer is the promise behind the 200.
+        credentials: knows the browser keys.
+        guard: authorizes whoever comes without a known browser key: by session token, or not at all.
+        budget: reports a minute and key; what exceeds it is counted as dropped.
+        own: the key that stands for a signed-in user: project ``default`` of the collector's own deployment.
+        now: milliseconds since the epoch.
+        version: of the service, for ``X-Coder-Build-Version``.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        credentials: Credentials,
+        guard: Guard,
+        budget: Budget,
+        *,
+        own: IngestKey,
+        now: Callable[[], int],
+        version: str,
+    ) -> None:
+        self._writer = writer
+        self._credentials = credentials
+        self._guard = guard
+        self._budget = budget
+        self._own = own
+        self._now = now
+        self._headers = CIMultiDict(
+            {
+                "Content-Type": "application/json; charset=utf-8",
+                "Access-Control-Allow-Origin": "*",
+                "X-Content-Type-Options": "nosniff",
+                "X-Coder-Build-Version": version,
+            }
+        )
+        self._acknowledged = meter.REQUESTS.labels(ROUTE, "POST", "200")
+
+    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer one request; nothing is raised but a cancellation."""
+        try:
+            await self._take(request)
+        except Exception as error:  # noqa: BLE001 — error_response logs the unknown and shows nothing of it
+            return self._refused(request, error)
+        self._acknowledged.inc()
+        return web.Response(body=ACKNOWLEDGED, headers=self._headers)
+
+    async def _take(self, request: web.BaseRequest) -> None:
+        key = self._known_key(request.raw_path) or await self._key(request)
+        content = await body.read_report(request)
+        arrived = csp.arrived(content, user_agent=request.headers.get("User-Agent"))
+        entries = len(arrived.reports) + sum(count for _, count in arrived.others)
+        if not (entries or arrived.drops):
+            return
+        allowed = self._budget.take(key.id, entries)
+        try:
+            refusals = await self._writer.submit((self._intake(key, arrived, entries, allowed),))
+        except Overloaded:
+            self._budget.give_back(key.id, allowed)
+            raise
+        if refusals:
+            # The writer has logged the database's words, which are no business of a browser.
+            raise InvalidReport("The report could not be stored.")
+
+    def _known_key(self, raw_path: str) -> IngestKey | None:
+        """The browser key of a URL in the form that is handed out, when it is in memory; None leaves it to :meth:`_key`."""
+        query = raw_path.partition("?")[2]
+        if not query.startswith("key="):
+            return None
+        key = self._credentials.known_key(query[4:])
+        return key if key is not None and key.kind is KeyKind.BROWSER else None
+
+    async def _key(self, request: web.BaseRequest) -> IngestKey:
+        caller = await self._guard.admit(request, Access.CSP, ROUTE)
+        return caller if isinstance(caller, IngestKey) else self._own
+
+    def _intake(self, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
+        """What is to be stored of ``entries``, of which the budget allows so many."""
+        reports, others, drops = arrived.reports, arrived.others, arrived.drops
+        if key.allowed_origins is not None or allowed < entries or drops:
+            reports, others, drops = _sifted(arrived, key.allowed_origins, allowed)
+        return CspIntake(
+            project_id=key.project_id,
+            deployment=key.deployment,
+            received_at=self._now(),
+            reports=reports,
+            fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
+            drops=drops,
+            others=others,
+        )
+
+    def _refused(self, request: web.BaseRequest, error: Exception) -> web.Response:
+        response = error_response(error, request)
+        response.headers.update({**self._headers, "Content-Type": response.headers["Content-Type"]})
+        if RATE in request:
+            response.headers.update(request[RATE].headers)
+        meter.count(ROUTE, request.method, response.status)
+        return response
+
+
+DOOR: web.AppKey[CspDoor] = web.AppKey("csp_door", CspDoor)
+
+
+async def post_reports(request: web.Request) -> web.StreamResponse:
+    """What the application's own router does with a request that did not come by the door: it is let in by the same one."""
+    return await request.app[DOOR](request)
+
+
+def _sifted(
+    arrived: csp.Arrived, origins: frozenset[str] | None, allowed: int
+) -> tuple[tuple[CspReport, ...], tuple[tuple[str, int], ...], tuple[tuple[DropReason, int], ...]]:
+    """``arrived`` without what its key may not bring: each entry left out is counted under its reason."""
+    drops = Counter(dict(arrived.drops))
+    kept = []
+    for report in arrived.reports:
+        if allowed <= 0:
+            drops[DropReason.OVER_BUDGET] += 1
+        elif origins is not None and report.document_origin not in origins:
+            drops[DropReason.FOREIGN_ORIGIN] += 1
+        else:
+            kept.append(report)
+        allowed -= 1
+    others: Counter[str] = Counter()
+    for kind, count in arrived.others:
+        others[kind] = max(0, min(count, allowed))
+        drops[DropReason.OVER_BUDGET] += count - others[kind]
+        allowed -= count
+    return tuple(kept), tuple((k, n) for k, n in others.items() if n), tuple((r, n) for r, n in drops.items() if n)

@@ -1,0 +1,199 @@
+"""The noise rules: what reports come from when they are no fault of the site. Data only; ``filters.py`` applies it.
+
+Order is rank: of all rules that fit a report the first one names it. Add a rule here and nothing else changes.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from collector.wire.records import NoiseClass
+
+
+class Place(enum.StrEnum):
+    """Where in a report a rule looks."""
+
+    BLOCKED = "blocked"
+    SOURCE = "source"
+    DOCUMENT = "document"
+
+
+EVERYWHERE = frozenset(Place)
+NOT_DOCUMENT = frozenset({Place.BLOCKED, Place.SOURCE})
+
+
+class Rule(msgspec.Struct, frozen=True, gc=False):
+    """One named rule; it fits when any of its patterns does.
+
+    ``schemes`` are without colon. ``hosts`` fit the host and its subdomains, ``endings`` the end of the host's text.
+    ``prefixes`` fit the start of the URI and ``parts`` anything in it, both in lower case. ``samples`` is a regular
+    expression searched in the script sample. With ``directive`` the rule is about that directive only.
+    """
+
+    name: str
+    noise_class: NoiseClass
+    schemes: frozenset[str] = frozenset()
+    hosts: frozenset[str] = frozenset()
+    endings: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    samples: str | None = None
+    directive: str | None = None
+    where: frozenset[Place] = EVERYWHERE
+    enabled: bool = True
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+RULES: tuple[Rule, ...] = (
+    # ── Schemes ────────────────────────────────────────────────────────────────────────────────────────────────────
+    Rule(
+        "firefox-base-uri-about",  # fixed in Firefox 49: https://bugzilla.mozilla.org/show_bug.cgi?id=1263286
+        NoiseClass.BROWSER_BUG,
+        schemes=_words("about"),
+        directive="base-uri",
+        where=frozenset({Place.BLOCKED}),
+    ),
+    Rule(
+        "view-source",  # Firefox applies the page's policy to its own view of the source: https://bugzil.la/1873553
+        NoiseClass.BROWSER_BUG,
+        schemes=_words("view-source"),
+    ),
+    Rule(
+        "extension-scheme",
+        NoiseClass.BROWSER_EXTENSION,
+        schemes=_words(
+            "chrome-extension moz-extension safari-extension safari-web-extension ms-browser-extension edge-extension "
+            "opera-extension extension resource jar mxaddon-pkg symres user-script userscript webkit-masked-url"
+        ),
+    ),
+    Rule(
+        # Pages of the browser itself are never the source of a script on a site; add-ons of the old kind are.
+        "chrome-source",
+        NoiseClass.BROWSER_EXTENSION,
+        schemes=_words("chrome"),
+        where=frozenset({Place.SOURCE}),
+    ),
+    Rule(
+        "browser-scheme",
+        NoiseClass.BROWSER_INTERNAL,
+        schemes=_words(
+            "about chrome chromenull chromeinvoke chromeinvokeimmediate chrome-error chrome-search chrome-native "
+            "chrome-untrusted chrome-distiller chrome-devtools devtools edge brave vivaldi opera res none safari-resource "
+            "moz-safe-about webkit-fake-url moz-icon moz-nullprincipal page-icon wyciwyg x-apple-ql-id"
+        ),
+    ),
+    Rule("browser-error-page", NoiseClass.BROWSER_INTERNAL, prefixes=("data:text/html,chromewebdata",)),
+    Rule(
+        "webview-scheme",
+        NoiseClass.APP_WEBVIEW,
+        schemes=_words(
+            "android-webview android-webview-video-poster webviewprogress webviewprogressproxy wvjbscheme "
+            "webviewjavascriptbridge jsbridge jockey gap gap-iab ionic capacitor cdvfile applewebdata android-app asset "
+            "ms-appx ms-appx-web ms-appdata mbinit mx mxjscall tmtbff gsa sraf nikkomsgchannel nativebaiduhd bdvideo "
+            "baiduboxapp baiduboxlite sinaweibo weixin weixinping mqqapi mttbrowser ucbrowser bytedance sslocal snssdk"
+        ),
+    ),
+    # ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────────────────
+    Rule(
+        "security-host",
+        NoiseClass.SECURITY_SOFTWARE,
+        hosts=_words(
+            "kaspersky-labs.com injections.adguard.com injections.adguard.org local.adguard.com local.adguard.org "
+            "avast.com avg.com avira.com bitdefender.com bitdefender.net eset.com drweb.com siteadvisor.com "
+            "safeweb.norton.com passpack.com zscaler.net zscalerone.net zscalertwo.net zscalerthree.net zscloud.net "
+            "block.opendns.com scansafe.net websense.com websense.net blackspider.com forcepoint.net bluecoat.com "
+            "iboss.com lightspeedsystems.com securly.com goguardian.com netsweeper.com mbamupdates.com fortiguard.com "
+            "cudasvc.com"
+        ),
+        where=NOT_DOCUMENT,
+    ),
+    Rule(
+        # Bitdefender serves its script under the site's own origin; Websense sends to a page on whatever gateway it runs.
+        "security-script",
+        NoiseClass.SECURITY_SOFTWARE,
+        parts=("/netdefender/hui/", ":15871/cgi-bin/"),
+        where=NOT_DOCUMENT,
+    ),
+    Rule(
+        "translator-host",
+        NoiseClass.TRANSLATOR,
+        hosts=_words(
+            "translate.google.com translate.googleapis.com translate-pa.googleapis.com translate.googleusercontent.com "
+            "translate.goog microsofttranslator.com translate.yandex.net translate.yandex.ru translate.yandex.com "
+            "translatoruser.net fanyi.baidu.com fanyi.youdao.com dict.youdao.com papago.naver.net translate.naver.com "
+            "lingualeo.com multitran.ru imtranslator.net"
+        ),
+        parts=("gstatic.com/_/translate",),
+    ),
+    Rule(
+        "bookmarklet-host",
+        NoiseClass.BOOKMARKLET,
+        hosts=_words(
+            "getpocket.com readitlaterlist.com instapaper.com readability.com delicious.com dotepub.com pinboard.in "
+            "printwhatyoulike.com wallabag.it huaban.com"
+        ),
+        parts=("/js/pinmarklet.js",),
+        where=NOT_DOCUMENT,
+    ),
+    Rule(
+        "extension-host",
+        NoiseClass.BROWSER_EXTENSION,
+        hosts=_words(
+            "addons.mozilla.org grammarly.io gingersoftware.com languagetool.org joinhoney.com honey.io wikibuy.com "
+            "lastpass.com dashlane.com adblockplus.org getadblock.com goodblock.gladly.io tampermonkey.net "
+            "evernote.com metabar.ru abine.com ghostery.com disconnect.me pnrws.skype.com ciuvo.com "
+            "gwdang.com trackduck.com reftagger.com teamgum.com extlabs.io"
+        ),
+        where=NOT_DOCUMENT,
+    ),
+    Rule("webview-host", NoiseClass.APP_WEBVIEW, hosts=_words("u3.ucweb.com freewebview.com"), where=NOT_DOCUMENT),
+    Rule(
+        "adware-host",
+        NoiseClass.INJECTED_ADWARE,
+        hosts=_words(
+            "superfish.com tlscdn.com metrext.com cmptch.com jollywallet.com visadd.com dnsqa.me dnsqa2016.com dnsqa365.com "
+            "foxydeal.com similardeals.net bestpriceninja.com davebestdeals.com eshopcomp.com couponmate.com likecoupon.ru "
+            "gocoupons.ru shoppingate.info search-with.us myfindright.com websmartcenter.com searchfun.in zilionfast.in "
+            "datafastguru.info pulseadnetwork.com linkluster.com saveyoutime.ru rafomedia.com icontent.us amiok.org "
+            "connectionstrenth.com siteheart.net netanalitics.space image2play.com printapplink.com godlinkapp.com "
+            "devappstor.com hoholikik.club smartlink.cool promfflinkdev.com monetizus.com netcheckcdn.xyz linkuryjs.info "
+            "wajam.com conduit.com crossrider.com yontoo.com dealply.com "
+            "adblockers.opera-mini.net d2x1jgnvxlnz25.cloudfront.net akamoihd.net prestadb.net adloads.net adsloads.com "
+            "adsrun.net adnotbad.com srvtrck.com cpx.to jmp9.com noproblemppc.com cdncash.com cdncash.net cdncash.org "
+            "ge0ip.com ge0ip.net igithab.com jquerylib.net jsfuel.com infostatsvc.com apps-analytics.net my-app-analytics.com "
+            "extads.net extstat.com ext335.com mediaoptout.com mediaddons.com serverads.net takethatad.com "
+            "easyshoppermac.com hotshoppymac.com liveshoppersmac.com myshopmatemac.com surfbuyermac.com "
+            "addbin.men addfirst.men addtoadd.men everads.men partner-net.men partner-print.men adsstrike.pro ads-mixa.pro "
+            "linksads.pro coolbar.pro skytraf.xyz threatennomore.xyz seemright.xyz yourads.website traffmasta.pw "
+            "doubleclickadexchange.net window-promo.com adstomat.ru clickintext.net sheetinglulu.com admanaerofoil.com "
+            "73a5b0806e464be8bd4e694c744624f0.com 020dfefc4ac745dab7594f2f771c1ded.com widgets.amung.us "
+            "webwise.net oix.net nebuad.com"
+        ),
+        endings=("-a.akamaihd.net",),  # how injected frameworks named their hosts: savingsslider-a, cdncache-a, …
+        where=NOT_DOCUMENT,
+    ),
+    Rule("isp-script", NoiseClass.INJECTED_ADWARE, parts=("/bmi-int-js/bmi.js",), where=NOT_DOCUMENT),
+    # ── Samples ────────────────────────────────────────────────────────────────────────────────────────────────────
+    Rule(
+        "extension-sample",
+        NoiseClass.BROWSER_EXTENSION,
+        samples=r"\blastpass_?|installGlobalHook\(|__REACT_DEVTOOLS|__VUE_DEVTOOLS|window\.devToolsOptions|\b_PostRPC\(\)"
+        r"|\b(?:Block|Fuck)AdBlo| abNoOp|(?:chrome|moz|safari-web)-extension:|\bGM_[a-z]+[A-Z]"
+        r"|videodownload2|\.Wondersh",
+    ),
+    Rule("security-sample", NoiseClass.SECURITY_SOFTWARE, samples=r"\bAG_onLoad\b|\bAG_defineProperty\b|kaspersky"),
+    Rule("undefined-sample", NoiseClass.BROWSER_BUG, samples=r"^;undefined$"),
+    # ── Off unless somebody wants it: developers look for exactly these ────────────────────────────────────────────
+    Rule(
+        "localhost",
+        NoiseClass.LOCALHOST,
+        hosts=_words("localhost 127.0.0.1 [::1]"),
+        where=frozenset({Place.BLOCKED, Place.DOCUMENT}),
+        enabled=False,
+    ),
+)

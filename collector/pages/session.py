@@ -1,0 +1,95 @@
+"""Signing in and out of the pages: a token from the form becomes an http-only cookie, and goes with it."""
+
+from __future__ import annotations
+
+from urllib.parse import parse_qs, urlsplit
+
+from aiohttp import web
+
+from collector.http.appkeys import CREDENTIALS
+from collector.http.auth import TOKEN_NAME
+from collector.http.body import read
+from collector.pages.page import PAGES
+from collector.wire.errors import Unauthorized
+from collector.wire.identity import User
+
+COOKIE_DAYS = 7  # asks for the token once a week; a revoked or expired token ends it at once
+MAX_FORM_BYTES = 2_048  # a token has 33 characters
+
+NO_TOKEN = "Paste a token to sign in."  # noqa: S105  # words
+UNKNOWN_TOKEN = "This token is unknown, expired or revoked."  # noqa: S105
+FOREIGN_FORM = "Sign in from this page itself: the form came from another site."
+
+
+async def viewer(request: web.Request) -> User | None:
+    """The user whose token the cookie carries; None when there is none or it is no longer good."""
+    token = request.cookies.get(TOKEN_NAME)
+    if not token:
+        return None
+    try:
+        return await request.app[CREDENTIALS].user(token)
+    except Unauthorized:
+        return None
+
+
+async def post_signin(request: web.Request) -> web.Response:
+    """Set the cookie and go to the page; or show the form again and say why."""
+    if not came_from_here(request):
+        return _form(request, FOREIGN_FORM, status=403)
+    token = await _submitted_token(request)
+    if not token:
+        return _form(request, NO_TOKEN, status=400)
+    try:
+        await request.app[CREDENTIALS].user(token)
+    except Unauthorized:
+        return _form(request, UNKNOWN_TOKEN, status=401)
+    answer = _to_overview()
+    answer.set_cookie(
+        TOKEN_NAME,
+        token,
+        max_age=COOKIE_DAYS * 86_400,
+        httponly=True,
+        secure=_is_https(request),
+        # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
+        samesite="Lax",
+    )
+    return answer
+
+
+async def post_signout(request: web.Request) -> web.Response:
+    """Drop the cookie and go to the page, which then shows the form. The token itself stays good."""
+    if not came_from_here(request):
+        return _form(request, FOREIGN_FORM, status=403)
+    answer = _to_overview()
+    answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_https(request), samesite="Lax")
+    return answer
+
+
+def came_from_here(request: web.Request) -> bool:
+    """Whether a form was sent by one of our own pages, so that nobody signs a visitor in as somebody else.
+
+    Browsers say so in ``Sec-Fetch-Site``, and over plain http, where that header is not sent, in ``Origin``. Its scheme
+    is not compared: behind a proxy that ends TLS the browser's https is our http. A sender of neither is no browser of
+    the last ten years.
+    """
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site == "same-origin"
+    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+
+
+async def _submitted_token(request: web.Request) -> str:
+    form = parse_qs((await read(request, limit=MAX_FORM_BYTES)).decode("utf-8", "replace"))
+    return form.get("token", [""])[0].strip()
+
+
+def _is_https(request: web.Request) -> bool:
+    """Whether the browser spoke https, also to a proxy that passes plain http on; it says so in ``Origin``."""
+    return request.secure or request.headers.get("Origin", "").startswith("https://")
+
+
+def _to_overview() -> web.Response:
+    return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
+
+
+def _form(request: web.Request, problem: str, *, status: int) -> web.Response:
+    return request.app[PAGES].response(request, "signin", {"viewer": None, "problem": problem}, status=status)

@@ -1,0 +1,1 @@
+"""Record -> durable row. The only floor that opens a database; it knows no HTTP."""

@@ -1,0 +1,234 @@
+"""CSP reports -> rows. Reports are folded before they are written: cost grows with distinct violations, not with traffic."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, select
+
+from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
+from collector.persist.tables import violations
+from collector.wire.records import CspIntake, CspReport, DropReason
+
+SAMPLES_PER_VIOLATION = 10
+MINUTE_MS = 60_000
+SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgotten, which costs an upsert or a sample each
+
+
+class Fold(msgspec.Struct, gc=False):
+    """What one batch brings for one violation."""
+
+    intake: CspIntake
+    newest: CspReport
+    first_seen: int
+    last_seen: int
+    counts: dict[tuple[int, str], int]  # (minute, disposition) -> reports
+
+
+class CspRows:
+    """The writer's hand for CSP.
+
+    While ``refuse_new`` is set, only violations that are known already are counted; reports of others are counted as
+    dropped, and so every report still is in exactly one sum.
+    """
+
+    def __init__(self) -> None:
+        self.refuse_new = False
+        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been rolled back or purged since
+        self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
+        self._unsettled: set[str] = set()  # the same, of the transaction under way
+        self._minute = 0
+
+    def store(self, connection: Connection, intakes: Sequence[CspIntake]) -> None:
+        """Add ``intakes`` to violations, minute buckets, samples and running sums, within the caller's transaction."""
+        folds = _folded(intakes)
+        drops: Counter[tuple[int, DropReason]] = Counter()
+        for intake in intakes:
+            for reason, count in intake.drops:
+                drops[intake.project_id, reason] += count
+        if self.refuse_new:
+            _drop_new(connection, folds, drops)
+        if folds:
+            # Sorted by key: two writers that lock the same rows in different orders deadlock on PostgreSQL.
+            ordered = dict(sorted(folds.items()))
+            self._count(connection, ordered)
+            _add_minutes(connection, ordered)
+            _add_totals(connection, ordered)
+            self._sample(connection, ordered)
+        _add_drops(connection, drops)
+        _add_others(connection, intakes)
+
+    def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:
+        """Add the counts to the violations, making those that are new.
+
+        A known violation takes an UPDATE, which costs half of what the upsert does. It says how many rows it found, and
+        where that is too few the missing ones are looked for and made.
+        """
+        if connection.dialect.name != "sqlite":  # asyncpg does not say how many rows many executions found
+            VIOLATION.execute_many(connection, [_violation_row(fingerprint, fold) for fingerprint, fold in folds.items()])
+            return
+        known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
+        new = folds.keys() - self._seen
+        if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
+            new |= folds.keys() - _stored(connection, folds)
+        if new:
+            VIOLATION.execute_many(connection, [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)])
+            if len(self._seen) > SEEN_LIMIT:
+                self._seen.clear()
+            self._seen |= new
+
+    def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
+        """Keep one report of each violation a minute; ten slots are overwritten in turn."""
+        minute = max(fold.last_seen for fold in folds.values()) // MINUTE_MS
+        if minute != self._minute or len(self._sampled) > SEEN_LIMIT:
+            self._minute = minute
+            self._sampled = set()
+        slot = minute % SAMPLES_PER_VIOLATION
+        fresh = [fingerprint for fingerprint in folds if fingerprint not in self._sampled]
+        if fresh:
+            SAMPLE.execute_many(connection, [_sample_row(fingerprint, slot, folds[fingerprint]) for fingerprint in fresh])
+            self._unsettled.update(fresh)
+
+    def ended(self, *, whole: bool) -> None:
+        """The transaction has ended; ``whole`` when all that was stored in it is committed."""
+        if whole:
+            self._sampled |= self._unsettled
+        self._unsettled = set()
+
+
+def _folded(intakes: Sequence[CspIntake]) -> dict[str, Fold]:
+    folds: dict[str, Fold] = {}
+    for intake in intakes:
+        for fingerprint, report in zip(intake.fingerprints, intake.reports, strict=True):
+            seen = intake.received_at - report.age_ms
+            key = seen // MINUTE_MS, report.disposition or "unknown"
+            fold = folds.get(fingerprint)
+            if fold is None:
+                folds[fingerprint] = Fold(intake, report, seen, seen, {key: 1})
+                continue
+            if seen >= fold.last_seen:
+                fold.last_seen, fold.newest = seen, report
+            elif seen < fold.first_seen:
+                fold.first_seen = seen
+            fold.counts[key] = fold.counts.get(key, 0) + 1
+    return folds
+
+
+def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
+    wanted = sorted(fingerprints)
+    found: set[str] = set()
+    for start in range(0, len(wanted), 500):  # SQLite's limit on variables of one statement was 999 for long
+        chunk = wanted[start : start + 500]
+        found.update(connection.scalars(select(violations.c.fingerprint).where(violations.c.fingerprint.in_(chunk))))
+    return found
+
+
+def _drop_new(connection: Connection, folds: dict[str, Fold], drops: Counter[tuple[int, DropReason]]) -> None:
+    for fingerprint in folds.keys() - _stored(connection, folds):
+        fold = folds.pop(fingerprint)
+        drops[fold.intake.project_id, DropReason.STORE_FULL] += sum(fold.counts.values())
+
+
+def _add_minutes(connection: Connection, folds: dict[str, Fold]) -> None:
+    rows: dict[tuple[str, int], dict[str, Any]] = {}
+    for fingerprint, fold in folds.items():
+        for (minute, disposition), count in sorted(fold.counts.items()):
+            row = rows.get((fingerprint, minute))
+            if row is None:
+                row = rows[fingerprint, minute] = {
+                    "fp": fingerprint,
+                    "at": minute,
+                    "n_enforce": 0,
+                    "n_report": 0,
+                    "n_unknown": 0,
+                }
+            row[f"n_{disposition}"] = count
+    MINUTES[connection.dialect.name].execute_many(connection, list(rows.values()))
+
+
+def _add_totals(connection: Connection, folds: dict[str, Fold]) -> None:
+    totals: dict[tuple[int, str, str, str], int] = {}
+    for fold in folds.values():
+        report = fold.newest
+        for (_, disposition), count in fold.counts.items():
+            key = fold.intake.project_id, report.effective_directive or "", disposition, report.noise_class or ""
+            totals[key] = totals.get(key, 0) + count
+    TOTALS[connection.dialect.name].execute_many(
+        connection,
+        [
+            {"project_id": key[0], "effective_directive": key[1], "disposition": key[2], "noise_class": key[3], "count": count}
+            for key, count in sorted(totals.items())
+        ],
+    )
+
+
+def _count_row(fingerprint: str, fold: Fold) -> dict[str, Any]:
+    """What changes with every report of a violation."""
+    of = {"enforce": 0, "report": 0, "unknown": 0}
+    for (_, disposition), count in fold.counts.items():
+        of[disposition] += count
+    return {
+        "fingerprint": fingerprint,
+        "count": of["enforce"] + of["report"] + of["unknown"],
+        "count_enforce": of["enforce"],
+        "count_report": of["report"],
+        "count_unknown": of["unknown"],
+        "first_seen": fold.first_seen,
+        "last_seen": fold.last_seen,
+        "document_origin": fold.newest.document_origin,
+        "disposition": fold.newest.disposition,
+    }
+
+
+def _violation_row(fingerprint: str, fold: Fold) -> dict[str, object]:
+    report = fold.newest
+    return {
+        **_count_row(fingerprint, fold),
+        "deployment": fold.intake.deployment,
+        "project_id": fold.intake.project_id,
+        "effective_directive": report.effective_directive,
+        "blocked_kind": report.blocked_kind,
+        "blocked_origin": report.blocked_origin,
+        "blocked_key": report.blocked_key,
+        "place": report.place,
+        "noise_class": report.noise_class and report.noise_class.value,
+        "noise_rule": report.noise_rule,
+    }
+
+
+def _sample_row(fingerprint: str, slot: int, fold: Fold) -> dict[str, object]:
+    sample = fold.newest.sample
+    return {
+        "fp": fingerprint,
+        "at_slot": slot,
+        "s_seen_at": fold.last_seen,
+        "s_document_uri": sample.document_uri,
+        "s_referrer": sample.referrer,
+        "s_blocked_uri": sample.blocked_uri,
+        "s_source_file": sample.source_file,
+        "s_line_number": sample.line_number,
+        "s_column_number": sample.column_number,
+        "s_status_code": sample.status_code,
+        "s_disposition": fold.newest.disposition,
+        "s_script_sample": sample.script_sample,
+        "s_policy": sample.policy,
+        "s_user_agent": sample.user_agent,
+    }
+
+
+def _add_drops(connection: Connection, drops: Counter[tuple[int, DropReason]]) -> None:
+    rows = [{"project_id": p, "reason": reason.value, "count": n} for (p, reason), n in sorted(drops.items()) if n]
+    if rows:
+        DROP.execute_many(connection, rows)
+
+
+def _add_others(connection: Connection, intakes: Sequence[CspIntake]) -> None:
+    others: Counter[tuple[int, str]] = Counter()
+    for intake in intakes:
+        for kind, count in intake.others:
+            others[intake.project_id, kind] += count
+    if others:
+        OTHER.execute_many(connection, [{"project_id": p, "type": kind, "count": n} for (p, kind), n in sorted(others.items())])

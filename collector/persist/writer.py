@@ -1,0 +1,298 @@
+"""Group commit: an answer is given only after the data behind it is durable, and one fsync serves all who wait.
+
+The promise, to whoever calls :meth:`Writer.submit`:
+
+* It returns only after ``COMMIT``: the records are in the store, whatever dies afterwards.
+* It raises :class:`~collector.wire.errors.Overloaded` only when nothing of the submission was stored. The caller may
+  send the same again without being counted twice.
+* Submissions are stored in the order they came; a record that the store will not take is refused by name, alone.
+
+How. Submissions wait in one bounded queue. The writer takes all that is there, stores it in one transaction, commits, and
+wakes everybody whose records were in it; what arrives meanwhile forms the next batch. So there is no timer to tune: alone,
+a report is written at once, and under load the batch grows by itself to what one commit takes.
+
+When the batch fails, the question is whose fault it is:
+
+* the *store's* (locked, full, gone): the batch is kept and tried again with growing pauses, in front of what has come
+  since. A submission that has waited longer than ``submit_timeout`` is taken out, once it is certain that it is not stored;
+* a *record's*: the batch is stored again behind savepoints (``isolation.py``), and all but the faulty record commits.
+
+``close`` takes nothing more, stores what is queued, and returns when all have their answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+from prometheus_client import Counter, Histogram
+from sqlalchemy import Connection
+
+from collector.persist.engine import Store, storage_failed
+from collector.persist.isolation import isolated, words
+from collector.persist.marks import Marker
+from collector.wire.errors import Overloaded
+from collector.wire.records import CspIntake, Record, Refusal
+
+T = TypeVar("T")
+
+BATCH_WEIGHT = 5_000  # reports and rows of one transaction: at 20,000 rows/s a commit stays under a quarter of a second
+RETRY_FIRST_S, RETRY_LAST_S = 0.05, 1.0
+
+COMMITS = Counter("collector_commits", "Transactions committed by the writer.")
+SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+COMMIT_SECONDS = Histogram("collector_commit_seconds", "Time that a transaction takes, its commit included.", buckets=SECONDS)
+SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
+BATCH_SIZE = Histogram("collector_batch_submissions", "Submissions of one transaction.", buckets=SIZES)
+FAILED_COMMITS = Counter("collector_failed_commits", "Transactions that the store refused and that were tried again.")
+REFUSED_RECORDS = Counter("collector_refused_records", "Records that the store would not take.")
+
+log = structlog.get_logger(__name__)
+
+StoreRecords = Callable[[Connection, Sequence[Any]], None]
+
+
+@dataclass(slots=True, eq=False)
+class Submission:
+    """Records that stand or fall together with their caller's answer."""
+
+    records: Sequence[Record]
+    weight: int  # reports and rows
+    deadline: float
+    done: asyncio.Future[tuple[Refusal, ...]]
+
+
+class Writer:
+    """The one place through which ``serve`` writes.
+
+    Args:
+        store: the database.
+        stations: for each kind of record, what stores some of them within a transaction.
+        queue_limit: reports and rows that may wait; one more is ``Overloaded``.
+        submit_timeout: seconds a submission may wait for a store that fails.
+        ended: told after each transaction of records whether all of it is committed.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        stations: Mapping[type, StoreRecords],
+        *,
+        queue_limit: int,
+        submit_timeout: float,
+        ended: Callable[..., None] = lambda *, whole: None,  # noqa: ARG005
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._stations = stations
+        self._queue_limit = queue_limit
+        self._submit_timeout = submit_timeout
+        self._ended = ended
+        self._clock = clock
+        self._queue: deque[Submission] = deque()
+        self._works: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
+        self.queue_depth = 0  # reports and rows that wait, those of the transaction under way among them
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._marker = Marker()
+        self._number = 0  # of the batch under way
+        self._in_doubt = False  # an attempt at it got as far as COMMIT and then failed
+        self._task: asyncio.Task[None] | None = None
+        self.failing_since: float | None = None  # by the clock; None while the store works
+        self.last_error = ""
+        self.refusing = False  # set while the store is far over its cap: nothing more is taken
+
+    def start(self) -> None:
+        """Begin to write. Needs a running event loop."""
+        self._task = asyncio.create_task(self._run(), name="writer")
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a submission would be taken now."""
+        return not self._closing and self.queue_depth < self._queue_limit
+
+    async def submit(self, records: Sequence[Record]) -> tuple[Refusal, ...]:
+        """Store ``records`` and return once they are committed, with the refusals of those the store would not take.
+
+        Raises:
+            Overloaded: nothing was stored, because the queue is full, the store fails, or the service is stopping.
+        """
+        if self._closing:
+            raise Overloaded("The service is stopping.")
+        if self.refusing:
+            raise Overloaded("The store is full.", "It is over COLLECTOR_MAX_STORE_BYTES.")
+        # The last one taken may overshoot the limit, or a large body would never find its whole place free under traffic.
+        if not self.has_room:
+            raise Overloaded(
+                "Too much is waiting to be stored.", f"{self.queue_depth} of {self._queue_limit} places are taken."
+            )
+        weight = sum(len(record.reports) or 1 if type(record) is CspIntake else 1 for record in records)
+        done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
+        self._queue.append(Submission(records, weight, self._clock() + self._submit_timeout, done))
+        self.queue_depth += weight
+        self._wake.set()
+        return await done
+
+    async def write(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in a transaction of its own, between two batches. What it raises is raised here, after a rollback."""
+        if self._closing:
+            raise Overloaded("The service is stopping.")
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._works.append((work, done))
+        self._wake.set()
+        return await done
+
+    async def close(self) -> None:
+        """Take nothing more, store what is queued, and end. Whoever waits for a store that fails is Overloaded."""
+        self._closing = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+
+    async def _run(self) -> None:
+        while True:
+            if self._queue:
+                await self._commit(self._take())
+            if self._works:
+                await self._do(*self._works.popleft())
+            if self._queue or self._works:
+                continue
+            if self._closing:
+                return
+            self._wake.clear()
+            await self._wake.wait()
+
+    def _take(self) -> list[Submission]:
+        batch: list[Submission] = []
+        weight = 0
+        while self._queue and (not batch or weight + self._queue[0].weight <= BATCH_WEIGHT):
+            submission = self._queue.popleft()
+            weight += submission.weight
+            batch.append(submission)
+        return batch
+
+    async def _do(self, work: Callable[[Connection], T], done: asyncio.Future[T]) -> None:
+        try:
+            result = await self._store.transact(work)
+        except Exception as error:  # noqa: BLE001 — it belongs to whoever asked for the work
+            if storage_failed(error):
+                self._note_failure(error)
+            if not done.done():
+                done.set_exception(error)
+            return
+        self._note_success()
+        if not done.done():
+            done.set_result(result)
+
+    async def _commit(self, batch: list[Submission]) -> None:
+        """Store ``batch``, however often it takes, until everyone in it has an answer."""
+        self._number += 1
+        self._in_doubt = False
+        pause = RETRY_FIRST_S
+        while batch:
+            started = self._clock()
+            try:
+                refusals = await self._attempt(batch)
+            except Exception as error:  # noqa: BLE001 — the writer outlives every failure of the store
+                self._note_failure(error)
+                batch = await self._without_late(batch)
+                if batch:
+                    await asyncio.sleep(pause)
+                pause = min(pause * 2, RETRY_LAST_S)
+                continue
+            COMMIT_SECONDS.observe(self._clock() - started)
+            self._answer(batch, refusals)
+            return
+
+    async def _attempt(self, batch: list[Submission]) -> dict[int, tuple[Refusal, ...]]:
+        """Store ``batch`` in one transaction; the refusals by position in the batch, usually none."""
+        whole = False
+        try:
+            await self._store.transact(lambda connection: self._store_batch(connection, batch))
+            whole = True
+        except Exception as error:
+            if storage_failed(error):
+                raise
+            log.warning("a batch holds a record that the store refuses", error=words(error), submissions=len(batch))
+        finally:
+            self._ended(whole=whole)
+        return {} if whole else await self._store.transact(lambda connection: self._isolate(connection, batch))
+
+    def _store_batch(self, connection: Connection, batch: list[Submission]) -> None:
+        if self._marker.mark(connection, self._number):
+            self._apply(connection, [record for submission in batch for record in submission.records])
+        self._in_doubt = True  # what follows is COMMIT
+
+    def _apply(self, connection: Connection, records: Sequence[Record]) -> None:
+        by_kind: dict[type, list[Record]] = {}
+        for record in records:
+            by_kind.setdefault(type(record), []).append(record)
+        # Always in the same order of kinds: two writers that lock two tables crosswise deadlock on PostgreSQL.
+        for kind, store in self._stations.items():
+            if kind in by_kind:
+                store(connection, by_kind[kind])
+
+    def _isolate(self, connection: Connection, batch: list[Submission]) -> dict[int, tuple[Refusal, ...]]:
+        marked = self._marker.mark(connection, self._number)
+        refused = isolated(connection, [s.records for s in batch], self._apply) if marked else {}
+        self._in_doubt = True
+        return refused
+
+    def _answer(self, batch: list[Submission], refusals: dict[int, tuple[Refusal, ...]]) -> None:
+        self._note_success()
+        BATCH_SIZE.observe(len(batch))
+        for position, submission in enumerate(batch):
+            self.queue_depth -= submission.weight
+            refused = refusals.get(position, ())
+            if refused:
+                REFUSED_RECORDS.inc(len(refused))
+            if not submission.done.done():  # its caller may have gone
+                submission.done.set_result(refused)
+
+    def _note_failure(self, error: Exception) -> None:
+        FAILED_COMMITS.inc()
+        self.last_error = words(error)
+        if self.failing_since is None:
+            self.failing_since = self._clock()
+            log.error("the store fails; what is acknowledged is safe, the rest waits", error=self.last_error)
+
+    def _note_success(self) -> None:
+        COMMITS.inc()
+        if self.failing_since is not None:
+            log.info("the store works again", after_seconds=round(self._clock() - self.failing_since, 3))
+            self.failing_since, self.last_error = None, ""
+
+    async def _without_late(self, batch: list[Submission]) -> list[Submission]:
+        """Tell those who have waited long enough, in the batch and behind it; the rest of the batch is returned.
+
+        Nobody is told so while COMMIT may have gone through: then the batch is looked for, and waits if that fails too.
+        """
+        now = self._clock()
+        late = {s for s in (*batch, *self._queue) if self._closing or s.deadline <= now}
+        if self._in_doubt and not late.isdisjoint(batch):
+            stored = await self._is_stored()
+            if stored:
+                self._answer(batch, {})
+                return []
+            if stored is None and not self._closing:
+                late.difference_update(batch)
+        for submission in late:
+            self.queue_depth -= submission.weight
+            if not submission.done.done():
+                submission.done.set_exception(Overloaded("The report could not be stored.", "The store does not answer."))
+        self._queue = deque(s for s in self._queue if s not in late)
+        return [s for s in batch if s not in late]
+
+    async def _is_stored(self) -> bool | None:
+        """Whether the batch under way is in the store; None when that cannot be said now."""
+        try:
+            return await self._store.read(lambda connection: self._marker.is_marked(connection, self._number))
+        except Exception as error:  # noqa: BLE001 — a store that fails to write may well fail to read
+            self._note_failure(error)
+            return None

@@ -1,0 +1,1 @@
+"""Snapshot out: the API, the exporter and the health of the service. Reads only."""

@@ -1,0 +1,37 @@
+"""/deployment/stats and its history: the newest snapshot, and those before it."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE
+from collector.http.errors import json_response
+from collector.rollup.history import MAX_STEP, history, nice_step
+from collector.rollup.snapshot import deployment_stats
+from collector.serve import params
+from collector.wire.errors import NotReady
+
+DAY_MS = 86_400_000
+USUAL_INTERVAL_MS = 30_000  # until a snapshot says what the interval is
+
+
+async def get_stats(request: web.Request) -> web.Response:
+    """The newest snapshot; 400 until there is one."""
+    snapshot = request.app[SNAPSHOTS].current
+    if snapshot is None:
+        raise NotReady("Deployment stats are still processing!")
+    return json_response(deployment_stats(snapshot))
+
+
+async def get_stats_history(request: web.Request) -> web.Response:
+    """Snapshots from ``from`` (default: a day before ``to``) until ``to`` (now), one point a ``step`` (some 300 points)."""
+    snapshot = request.app[SNAPSHOTS].current
+    interval = snapshot.next_update_at - snapshot.collected_at if snapshot else USUAL_INTERVAL_MS
+    until = params.moment(request, "to", request.app[NOW]())
+    since = params.moment(request, "from", until - DAY_MS)
+    step = params.seconds(request, "step", nice_step(since, max(until, since), interval), low=1, high=MAX_STEP)
+    deployment = request.app[DEPLOYMENT]
+    answer = await request.app[STORE].read(
+        lambda connection: history(connection, deployment, since=since, until=until, step_seconds=step)
+    )
+    return json_response(answer)

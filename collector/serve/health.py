@@ -1,0 +1,56 @@
+"""/healthz says that the process lives, /readyz by named checks whether it can do its work now.
+
+Everybody may ask, so the checks speak in fixed words: what an error said is in the log alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from aiohttp import web
+
+from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, WRITER
+from collector.http.errors import json_response
+from collector.rollup.store_cap import StoreState
+
+STALE_INTERVALS = 3  # one rollup may fail or be slow; three in a row are news
+
+
+class Check(NamedTuple):
+    """One named check of readiness; ``detail`` says in words what was found."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+async def get_healthz(_request: web.Request) -> web.Response:
+    """Answer "OK" for as long as the event loop turns."""
+    return web.Response(text="OK\n")
+
+
+async def get_readyz(request: web.Request) -> web.Response:
+    """Answer 200 when every check passes, else 503; the body names the checks either way."""
+    checks = list(_checks(request.app))
+    ready = all(check.ok for check in checks)
+    body = {"status": "ready" if ready else "not ready", "checks": [check._asdict() for check in checks]}
+    return json_response(body, status=200 if ready else 503)
+
+
+def _checks(app: web.Application) -> Iterator[Check]:
+    writer = app[WRITER]
+    if writer.failing_since is None:
+        yield Check("store", True, "the last commit succeeded")
+    else:
+        yield Check("store", False, "commits fail")
+    yield Check("queue", writer.has_room, f"{writer.queue_depth} reports and rows wait")
+    yield Check("space", app[CAP].state is not StoreState.CLOSED, app[CAP].state.value)
+    snapshot = app[SNAPSHOTS].current
+    if snapshot is None:
+        failed = app[SCHEDULE].facts["snapshot"].failures_in_a_row > 0
+        yield Check("rollup", False, "the last run failed" if failed else "the first snapshot is being built")
+        return
+    age = app[NOW]() - snapshot.collected_at
+    interval = snapshot.next_update_at - snapshot.collected_at
+    yield Check("rollup", age <= STALE_INTERVALS * interval + 5_000, f"the snapshot is {age / 1000:.0f} s old")

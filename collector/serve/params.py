@@ -1,0 +1,49 @@
+"""Query parameters, parsed once. What cannot be used is refused with the parameter's name and what would be right."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from collector.wire.errors import InvalidInput, Validation
+
+MESSAGE = "Query parameters have invalid values."
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_DATE_AND_T = len("2026-01-13T")
+_STEP = re.compile(r"(\d{1,9})([smhdw]?)")
+
+
+def moment(request: web.BaseRequest, name: str, default: int) -> int:
+    """A time as RFC 3339 or as seconds since the epoch, in milliseconds; ``default`` when absent or empty.
+
+    A time without an offset is taken as UTC.
+    """
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    if re.fullmatch(r"\d{1,11}(\.\d{1,9})?", text):
+        return int(float(text) * 1000)
+    try:
+        # A query string turns the "+" of an offset into a blank.
+        parsed = datetime.fromisoformat(text[:_DATE_AND_T] + text[_DATE_AND_T:].replace(" ", "+"))
+        return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
+    except (ValueError, OverflowError):
+        raise _invalid(name, "must be a time as RFC 3339, or seconds since the epoch") from None
+
+
+def seconds(request: web.BaseRequest, name: str, default: int, *, low: int, high: int) -> int:
+    """A span of time as seconds or as 30s, 5m, 1h, 7d, in seconds; ``default`` when absent or empty."""
+    text = request.query.get(name, "")
+    if not text:
+        return default
+    match = _STEP.fullmatch(text)
+    value = int(match[1]) * _SECONDS[match[2] or "s"] if match else -1
+    if not low <= value <= high:
+        raise _invalid(name, f"must be a span of time like 30s, 5m, 1h or 7d, from {low} to {high} seconds")
+    return value
+
+
+def _invalid(name: str, problem: str) -> InvalidInput:
+    return InvalidInput(MESSAGE, validations=(Validation(name, f"{name} {problem}"),))

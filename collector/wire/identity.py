@@ -1,0 +1,44 @@
+"""Who is calling: users with their role, and ingest keys with their project. No secret is ever part of these."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+
+class Role(enum.StrEnum):
+    """What a user may do. owner: everything; auditor: read everything; member: only what concerns itself."""
+
+    OWNER = "owner"
+    AUDITOR = "auditor"
+    MEMBER = "member"
+
+
+class KeyKind(enum.StrEnum):
+    """browser: public, stands in every visitor's response headers, opens CSP intake alone. feed: secret, all other intake."""
+
+    BROWSER = "browser"
+    FEED = "feed"
+
+
+class User(msgspec.Struct, frozen=True):
+    """A person or a machine that signs in with a token."""
+
+    id: str  # UUID
+    username: str
+    role: Role
+
+
+class IngestKey(msgspec.Struct, frozen=True):
+    """A key that data comes in with; it belongs to one project and one deployment."""
+
+    id: str  # the first 10 characters of the key, which may be logged
+    kind: KeyKind
+    project_id: int
+    project: str
+    deployment: str
+    allowed_origins: frozenset[str] | None = None  # document origins; None: any
+
+
+Caller = User | IngestKey

@@ -1,0 +1,15 @@
+"""Alembic's hook: migrate on the connection that ``collector.persist.migrate`` hands over."""
+
+from alembic import context
+
+from collector.persist.tables import metadata
+
+connection = context.config.attributes["connection"]
+context.configure(
+    connection=connection,
+    target_metadata=metadata,
+    render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by making it anew
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

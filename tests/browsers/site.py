@@ -1,0 +1,120 @@
+"""A site on loopback that breaks its own policy in every way we know, and a second origin that it may not use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'report-sample'; style-src 'self' 'report-sample'; img-src 'self'; font-src 'self';"
+    " connect-src 'self'; frame-src 'self'; object-src 'none'; media-src 'self'; worker-src 'self'; base-uri 'self';"
+    " form-action 'self'"
+)
+
+# What stands in the markup is reported by the parser, what stands in the script by the engine.
+# The object has no type: Firefox asks no policy about a type that it cannot show anyway.
+PAGE = """<!doctype html>
+<title>broken</title>
+<link rel="stylesheet" href="{other}/style.css">
+<style>body{{color:red}}</style>
+<body>
+<p style="color:blue">text</p>
+<button onclick="clicked()">button</button>
+<script>window.inlined = 1</script>
+<script src="{other}/evil.js"></script>
+<img src="{other}/pixel.gif?visitor=jo@shop.example" alt="">
+<img src="data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==" alt="">
+<iframe src="{other}/frame?token=secret"></iframe>
+<object data="{other}/movie"></object>
+<video src="{other}/film.mp4"></video>
+<form id="form" action="{other}/subscribe" method="post"></form>
+<script src="/page.js"></script>
+"""
+
+SCRIPT = """const other = "{other}";
+const tried = (attempt) => {{ try {{ attempt(); }} catch (refused) {{ console.log(refused.name); }} }};
+tried(() => eval("1+1"));
+tried(() => new WebAssembly.Module(new Uint8Array([0, 97, 115, 109, 1, 0, 0, 0])));
+tried(() => new WebSocket(other.replace("http", "ws") + "/socket"));
+tried(() => new Worker(URL.createObjectURL(new Blob(["1"]))));
+fetch(other + "/api?token=secret").catch(() => 0);
+new FontFace("other", "url(" + other + "/font.woff2)").load().catch(() => 0);
+const base = document.createElement("base");
+base.href = other + "/";
+document.head.append(base);
+document.getElementById("form").submit();
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """The two origins. ``page`` is the address to open."""
+
+    origin: str
+    other: str
+
+    @property
+    def page(self) -> str:
+        """The address of the page, with a query that no violation may keep."""
+        return f"{self.origin}/page?session=secret"
+
+    @property
+    def provoked(self) -> set[tuple[str, str, str | None]]:
+        """Every violation: effective directive, kind and origin of what is blocked."""
+        outside = {(directive, "origin", self.other) for directive in OUTSIDE}
+        inline = {(directive, "inline", None) for directive in INLINE}
+        socket = self.other.replace("http", "ws")
+        local = {("img-src", "scheme", "data:"), ("worker-src", "scheme", "blob:"), ("connect-src", "origin", socket)}
+        return outside | inline | local | {("script-src", "eval", None), ("script-src", "wasm-eval", None)}
+
+
+OUTSIDE = (
+    "script-src-elem",
+    "style-src-elem",
+    "img-src",
+    "connect-src",
+    "font-src",
+    "frame-src",
+    "object-src",
+    "media-src",
+    "base-uri",
+    "form-action",
+)
+INLINE = ("script-src-elem", "script-src-attr", "style-src-elem", "style-src-attr")
+
+
+@asynccontextmanager
+async def serve_site(report_uri: str) -> AsyncIterator[Site]:
+    """Serve the page under a policy that reports to ``report_uri``, over plain http, by ``report-uri`` alone."""
+    other = await _listen(web.Application())  # nothing on it is ever reached: 404 for all
+    app = web.Application()
+    headers = {"Content-Security-Policy": f"{POLICY}; report-uri {report_uri}"}
+
+    async def page(_request: web.Request) -> web.Response:
+        return web.Response(text=PAGE.format(other=_origin(other)), content_type="text/html", headers=headers)
+
+    async def script(_request: web.Request) -> web.Response:
+        return web.Response(text=SCRIPT.format(other=_origin(other)), content_type="text/javascript")
+
+    app.router.add_get("/page", page)
+    app.router.add_get("/page.js", script)
+    own = await _listen(app)
+    try:
+        yield Site(_origin(own), _origin(other))
+    finally:
+        await own.cleanup()
+        await other.cleanup()
+
+
+async def _listen(app: web.Application) -> web.AppRunner:
+    runner = web.AppRunner(app, shutdown_timeout=1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    return runner
+
+
+def _origin(runner: web.AppRunner) -> str:
+    return f"http://127.0.0.1:{runner.addresses[0][1]}"

@@ -1,0 +1,116 @@
+"""Keys and tokens that are listed and ended beside a running service, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from collector.__main__ import main
+from tests.inside import Inside
+
+ENDED_WITHIN = 5  # seconds; what the help promises
+EMPTY = "[]"
+AGENT_STATS = "/api/v2/ingest/agent-stats"
+VIOLATIONS = "/api/v2/csp/violations"
+
+Status = Callable[[], Awaitable[int]]
+
+
+@pytest.fixture(autouse=True)
+def _its_database(inside: Inside, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands find the database of the running service in the environment, and nothing else."""
+    assert inside.url
+    for name in [name for name in os.environ if name.startswith(("CODER_", "COLLECTOR_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("COLLECTOR_DATA_DIR", str(tmp_path))
+    if database_url.startswith("postgres"):
+        monkeypatch.setenv("CODER_PG_CONNECTION_URL", database_url)
+
+
+async def run(*argv: str) -> int:
+    """The exit code of a command, which has an event loop of its own."""
+    return await asyncio.to_thread(main, argv)
+
+
+async def ended(status: Status) -> None:
+    """Return once it is 401, and fail the test when that takes too long."""
+    async with asyncio.timeout(ENDED_WITHIN):
+        while await status() != 401:  # noqa: ASYNC110 - it ends in the service, which has no event to wait for
+            await asyncio.sleep(0.05)
+
+
+async def test_a_revoked_feed_key_stops(inside: Inside, capsys: pytest.CaptureFixture[str]) -> None:
+    """A key that was in use is refused within 5 s of its revocation, and the list says since when."""
+
+    async def status() -> int:
+        return (await inside.post(AGENT_STATS, EMPTY, **inside.feed))[0]
+
+    key = inside.secrets.feed_key
+    assert await status() == 200
+    assert await run("key", "revoke", key[:10]) == 0
+    await ended(status)
+    capsys.readouterr()
+
+    assert await run("key", "list") == 0
+    shown = capsys.readouterr().out
+    lines = {line.split()[0]: line for line in shown.splitlines()}
+    assert set(lines) == {key[:10], inside.secrets.browser_key[:10]}
+    assert "feed" in lines[key[:10]]
+    assert "revoked" in lines[key[:10]]
+    assert "revoked" not in lines[inside.secrets.browser_key[:10]]
+    assert key[10:] not in shown
+    assert inside.secrets.browser_key[10:] not in shown
+
+
+async def test_a_revoked_browser_key_stops(inside: Inside) -> None:
+    """What every visitor's browser still sends with it is refused within 5 s."""
+    report = '{"csp-report":{"document-uri":"https://shop.example/","effective-directive":"img-src","blocked-uri":"data"}}'
+
+    async def status() -> int:
+        return (await inside.post(inside.csp_path, report))[0]
+
+    assert await status() == 200
+    assert await run("key", "revoke", inside.secrets.browser_key[:10]) == 0
+    await ended(status)
+
+
+async def test_a_revoked_token_stops(inside: Inside, capsys: pytest.CaptureFixture[str]) -> None:
+    """A token that was in use opens nothing within 5 s of its revocation; the list shows no secret of any token."""
+
+    async def status() -> int:
+        async with inside.client.get(VIOLATIONS, headers=inside.owner) as response:
+            return response.status
+
+    assert await status() == 200
+    token_id, _, secret = inside.secrets.token.partition("-")
+    assert await run("token", "revoke", token_id) == 0
+    await ended(status)
+    capsys.readouterr()
+
+    assert await run("token", "list", "--user", "admin") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(token_id)
+    assert "revoked" in line
+    assert secret not in line
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ("key", "revoke", "0123456789"),
+        ("key", "revoke", "no id"),
+        ("token", "revoke", "0123456789"),
+        ("token", "list", "--user", "nobody"),
+    ],
+    ids=" ".join,
+)
+async def test_what_is_not_there(capsys: pytest.CaptureFixture[str], argv: tuple[str, ...]) -> None:
+    """An id or a user that does not exist is one line and exit code 1."""
+    assert await run(*argv) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1

@@ -1,0 +1,83 @@
+"""Fixtures of every test: the databases are real."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from collector.persist.engine import Store, open_store
+from collector.persist.migrate import upgrade
+from tests.inside import Inside, running
+from tests.postgres import PostgresServer, start_postgres
+
+pytest_plugins = ["tests.require_all"]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """One real PostgreSQL server a test session; ``fresh_url()`` gives each test a database of its own."""
+    with start_postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, once of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'collector.db'}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.fresh_url()
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated SQLite file to copy: migrating anew takes longer than most tests do."""
+    file = tmp_path_factory.mktemp("migrated") / "collector.db"
+    asyncio.run(upgrade(f"sqlite:///{file}"))
+    return file
+
+
+@pytest.fixture(scope="session")
+def migrated_template(postgres: PostgresServer) -> str:
+    """The URL of a migrated PostgreSQL database to copy."""
+    url = postgres.fresh_url()
+    asyncio.run(upgrade(url))
+    return url
+
+
+@pytest.fixture
+def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
+    """The same database, migrated, without a row."""
+    if database_url.startswith("sqlite"):
+        shutil.copy(request.getfixturevalue("migrated_file"), database_url.removeprefix("sqlite:///"))
+    else:
+        server: PostgresServer = request.getfixturevalue("postgres")
+        server.fill(database_url, request.getfixturevalue("migrated_template"))
+    return database_url
+
+
+@pytest.fixture
+async def store(migrated_url: str) -> AsyncIterator[Store]:
+    """A migrated database, opened, once of each kind."""
+    opened = open_store(migrated_url)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def inside(migrated_url: str, tmp_path: Path) -> AsyncIterator[Inside]:
+    """A running collector, once on each kind of database."""
+    async with running(migrated_url, tmp_path) as collector:
+        yield collector
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What a test printed may hold a lone surrogate, on purpose; a report that goes to another process may not."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "replace").decode()) for name, text in report.sections]
+    return report

@@ -1,0 +1,79 @@
+"""The collector within the test's own event loop: real listeners, real store, and its parts at hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from collector.app import FIRST, create_app
+from collector.cli.listen import listening
+from collector.config.loading import load
+from collector.persist.meta import FirstSecrets
+from tests.postgres import free_port
+
+
+@dataclass
+class Inside:
+    """A running collector; ``client`` resolves paths against its address."""
+
+    app: web.Application
+    url: str
+    prometheus_url: str
+    secrets: FirstSecrets
+    client: aiohttp.ClientSession
+
+    @property
+    def owner(self) -> dict[str, str]:
+        """The header that makes a request the owner's."""
+        return {"Coder-Session-Token": self.secrets.token}
+
+    @property
+    def feed(self) -> dict[str, str]:
+        """The header that brings the feed key."""
+        return {"Authorization": f"Bearer {self.secrets.feed_key}"}
+
+    @property
+    def csp_path(self) -> str:
+        """Where browsers post, with the browser key."""
+        return f"/csp/reports?key={self.secrets.browser_key}"
+
+    async def get(self, path: str) -> Any:
+        """The JSON at ``path``, asked for by the owner, which must be a 200."""
+        async with self.client.get(path, headers=self.owner) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def post(self, path: str, body: bytes | str, **headers: str) -> tuple[int, Any]:
+        """Status and JSON of a POST."""
+        async with self.client.post(path, data=body, headers=headers) as response:
+            return response.status, await response.json()
+
+    async def metrics(self) -> dict[str, float]:
+        """Every sample of the exporter, by its name with labels."""
+        async with self.client.get(self.prometheus_url) as response:
+            lines = (await response.text()).splitlines()
+        samples = (line.rpartition(" ") for line in lines if line and not line.startswith("#"))
+        return {name: float(value) for name, _, value in samples}
+
+
+@asynccontextmanager
+async def running(database_url: str, data: Path, **options: str) -> AsyncIterator[Inside]:
+    """A collector on an empty database, with ``options`` from the environment on top of free ports."""
+    http, prometheus = free_port(), free_port()
+    env = {
+        "COLLECTOR_DATA_DIR": str(data),
+        "CODER_PG_CONNECTION_URL": database_url if database_url.startswith("postgres") else "",
+        "CODER_HTTP_ADDRESS": f"127.0.0.1:{http}",
+        "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{prometheus}",
+        **options,
+    }
+    settings = load({}, env).settings
+    app = await create_app(settings)
+    async with listening(app, settings) as url, aiohttp.ClientSession(url) as client:
+        yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)

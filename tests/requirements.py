@@ -1,0 +1,15 @@
+"""What tests need from the machine: a missing program is a loud skip."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+
+def program(name: str) -> str:
+    """The path of the program ``name``, itself a name or a path; without it the test is skipped with a loud reason."""
+    found = shutil.which(name)
+    if found is None:
+        pytest.skip(f"{name} IS NOT INSTALLED: what this test promises is not tested on this machine")
+    return found

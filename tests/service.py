@@ -1,0 +1,141 @@
+"""The real collector as a process of its own, for tests that talk to it over HTTP alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.postgres import free_port
+
+READY_WITHIN = 30.0  # seconds; a start takes about one
+STOPPED_WITHIN = 30.0
+SECRETS = "first-start-secrets.json"
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass
+class Service:
+    """A collector with its own data directory and its own free ports, which stay the same over restarts."""
+
+    data: Path
+    env: dict[str, str]
+    url: str
+    prometheus_url: str
+    process: subprocess.Popen[bytes] = field(init=False)
+    admin_token: str = field(init=False)
+    browser_key: str = field(init=False)
+    feed_key: str = field(init=False)
+
+    @property
+    def log(self) -> str:
+        """All that the service has printed over all its starts."""
+        return (self.data.parent / f"{self.data.name}.log").read_text(errors="replace")
+
+    def start(self) -> None:
+        """Start it, and return when it is ready and its secrets are known."""
+        with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "collector", "serve"],
+                cwd=ROOT,
+                env=self.env,
+                stdin=subprocess.DEVNULL,  # no terminal: the secrets go to a file
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            self._wait_until_ready()
+            self._read_secrets()
+        except BaseException:
+            self.kill()
+            raise
+
+    def stop(self) -> None:
+        """Ask it to stop, and fail the test unless it drains and exits with 0."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(STOPPED_WITHIN)
+        assert code == 0, f"the service ended with {code}:\n{self.log}"
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        self.process.kill()
+        self.process.wait(STOPPED_WITHIN)
+
+    def restart(self) -> None:
+        """Start it again on the same data and ports; stops it first when it still runs."""
+        if self.process.poll() is None:
+            self.stop()
+        self.start()
+
+    def get(self, path: str) -> Any:
+        """The JSON that the admin gets from ``path``, which starts with a slash."""
+        request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self.admin_token}"})
+        with urllib.request.urlopen(request, timeout=10) as response:
+            return json.load(response)
+
+    def metrics(self) -> str:
+        """What Prometheus would scrape, as text."""
+        with urllib.request.urlopen(self.prometheus_url, timeout=10) as response:
+            text: bytes = response.read()
+        return text.decode()
+
+    def _read_secrets(self) -> None:
+        secrets_file = self.data / SECRETS
+        assert secrets_file.stat().st_mode & 0o777 == 0o600, "the first-start secrets must be the owner's alone"
+        secrets = json.loads(secrets_file.read_bytes())
+        self.admin_token, self.browser_key, self.feed_key = (secrets[k] for k in ("admin_token", "browser_key", "feed_key"))
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + READY_WITHIN
+        while not _answers(f"{self.url}/readyz"):
+            if self.process.poll() is not None:
+                raise RuntimeError(f"the service ended with {self.process.returncode} before it was ready:\n{self.log}")
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the service was not ready within {READY_WITHIN} s:\n{self.log}")
+            time.sleep(0.05)
+
+
+@contextmanager
+def run_service(tmp_path: Path, **env: str) -> Iterator[Service]:
+    """Start a collector on loopback with its data in ``tmp_path``, and stop it at the end; ``env`` adds to its environment."""
+    data = tmp_path / "data"
+    data.mkdir(parents=True, exist_ok=True)
+    address, prometheus = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CODER_", "COLLECTOR_"))}
+    own = {
+        "COLLECTOR_DATA_DIR": str(data),
+        "CODER_HTTP_ADDRESS": address,
+        "CODER_PROMETHEUS_ADDRESS": prometheus,
+        "CODER_AGENT_STATS_REFRESH_INTERVAL": "1s",  # a test should not wait 30 s for a snapshot
+    }
+    service = Service(data, inherited | own | env, f"http://{address}", f"http://{prometheus}/metrics")
+    service.start()
+    try:
+        yield service
+    except BaseException:
+        if service.process.poll() is None:
+            service.kill()
+        raise
+    if service.process.poll() is None:
+        service.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status == 200)
+    except urllib.error.HTTPError as refusal:  # it answers 503: not ready
+        refusal.close()
+        return False
+    except OSError:  # nobody listens yet
+        return False

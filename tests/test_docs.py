@@ -1,0 +1,54 @@
+"""What the documents name is what the service has, and nothing is left out."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from collector.app import ROUTES
+from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
+from collector.rollup.snapshot import refresh
+from tests.inside import running
+
+ROOT = Path(__file__).resolve().parent.parent
+OPTIONS = tomllib.loads((ROOT / "collector/config/options.toml").read_text())["options"]
+
+
+async def test_metrics_are_those_of_the_exporter(tmp_path: Path) -> None:
+    """docs/metrics.md names every metric of a running service with its type, and no other."""
+    async with running("sqlite", tmp_path) as inside:
+        app = inside.app
+        await refresh(app[STORE], app[WRITER].write, app[SNAPSHOTS], app[DEPLOYMENT], now=app[NOW], interval_ms=30_000)
+        async with inside.client.get(inside.prometheus_url) as response:
+            exported = re.findall(r"^# TYPE (collector_\w+) (\w+)$", await response.text(), re.MULTILINE)
+
+    documented = re.findall(r"^\| `(collector_\w+)` \| (\w+) \|", (ROOT / "docs/metrics.md").read_text(), re.MULTILINE)
+
+    # The client adds a family of creation times for each of its own counters, unless `serve` turned them off.
+    assert sorted(documented) == sorted((name, kind) for name, kind in exported if not name.endswith("_created"))
+
+
+def test_routes_are_those_of_the_table() -> None:
+    """docs/api.md has one line for each route of ROUTES, with who may call it, and no other."""
+    documented = re.findall(r"^\| `([A-Z]+) (/\S*)` \| (\w+) \|", (ROOT / "docs/api.md").read_text(), re.MULTILINE)
+
+    assert sorted(documented) == sorted((route.method, route.path, route.access.value) for route in ROUTES)
+
+
+def test_options_have_the_documented_defaults() -> None:
+    """Each option in the README's table is in the catalogue, with that default."""
+    rows = re.findall(r"^\| `(C[A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (ROOT / "README.md").read_text(), re.MULTILINE)
+
+    assert rows
+    assert dict(rows) == {o["env"]: o.get("default", "") for o in OPTIONS if o["env"] in dict(rows)}
+
+
+@pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))])
+def test_named_options_exist(page: str) -> None:
+    """Whatever looks like an option in a document is one."""
+    named = set(re.findall(r"\b(?:CODER|COLLECTOR)_[A-Z_]+\b", (ROOT / page).read_text()))
+
+    assert named <= {option["env"] for option in OPTIONS}
