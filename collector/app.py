@@ -47,6 +47,7 @@ from collector.wire.records import AgentReport, CspIntake, Workspace
 VERSION = f"v{collector.__version__}"
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
+LOOKUPS_A_MINUTE = 3_000  # of unknown credentials from addresses past their limit: 50 reads a second at the most
 PURGE_EVERY = timedelta(minutes=10)
 
 
@@ -163,6 +164,7 @@ def _guard(settings: Settings, credentials: Credentials) -> Guard:
         credentials,
         SlidingWindow(settings.api_rate_limit or 512, clock=time.time) if limited else None,
         address=lambda request: client_address(request, settings.proxy_trusted_headers, trusted),
+        lookups=Budget(LOOKUPS_A_MINUTE, time.monotonic),
     )
 
 

@@ -29,7 +29,7 @@ from collector.persist.accounts import (
     touch_tokens,
 )
 from collector.persist.engine import Store, storage_failed
-from collector.persist.keys import KEY_LENGTH, find_key, is_key, live_keys
+from collector.persist.keys import KEY_LENGTH, find_key, is_key, live_keys, newest_browser_keys
 from collector.wire.errors import Overloaded, Unauthorized
 from collector.wire.identity import IngestKey, KeyKind, User
 
@@ -49,6 +49,7 @@ UNKNOWN_KEY = "The ingest key is unknown or was revoked."
 
 TRUST_TOKEN_S = 4.0  # and no longer: a revoked token stops within 5 seconds
 REFRESH_KEYS_S = 2.0  # the same for keys, with one failed attempt to spare
+REMEMBERED_AT_ONCE = 1_000  # browser keys
 CACHED_AT_MOST = 10_000  # entries of one cache: some 5 MB
 
 Check = Callable[[], None]  # raises RateLimited
@@ -178,12 +179,16 @@ class Credentials:
         return found
 
     async def refresh(self) -> None:
-        """Forget the keys that were revoked, and read the others anew. When the store fails it raises, and all stay good."""
+        """Forget the keys that were revoked, and read the others anew. When the store fails it raises, and all stay good.
+
+        Browser keys are remembered before their first use: after a restart a whole site's visitors come at once, and the
+        store need not be readable then.
+        """
         caches: tuple[OrderedDict[Any, IngestKey], ...] = (self._browser_keys, self._feed_keys)
+        for presented, key in await self._store.read(partial(newest_browser_keys, limit=REMEMBERED_AT_ONCE)):
+            self._remember(self._browser_keys, presented, key)
         ids = {key.id for cache in caches for key in cache.values()}
-        if not ids:
-            return
-        live = await self._store.read(partial(live_keys, ids=ids))
+        live = await self._store.read(partial(live_keys, ids=ids)) if ids else {}
         for cache in caches:
             for presented, key in list(cache.items()):
                 if key.id in live:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from collector.http.access import Access, authorize
 from collector.http.auth import Credentials
-from collector.http.limits import Decision, SlidingWindow, address_identity
+from collector.http.limits import Budget, Decision, SlidingWindow, address_identity
 from collector.wire.errors import Forbidden, Unauthorized
 from collector.wire.identity import Caller, IngestKey, User
 
@@ -23,21 +23,29 @@ class Guard:
     """Admits requests.
 
     A valid ingest key is outside the request limit, since a whole site sits behind one proxy: it has a budget of its own.
-    Everybody else is limited per route: a user by its id, the rest by address, refused ones among them. An address past
-    its limit makes no more work for the store: only callers who are remembered are still let in from there.
+    Everybody else is limited per route: a user by its id, the rest by address, refused ones among them. Behind an address
+    past its limit there may be others with a good key or token, so theirs are still looked up, as many as ``lookups``
+    allows: all such addresses together make no more work for the store than that.
 
     Args:
         credentials: who is who.
         window: the limit of requests; None: there is none.
         address: the client address of a request, behind trusted proxies too.
+        lookups: of credentials that are not remembered, from all addresses past their limit.
     """
 
     def __init__(
-        self, credentials: Credentials, window: SlidingWindow | None, *, address: Callable[[web.BaseRequest], str]
+        self,
+        credentials: Credentials,
+        window: SlidingWindow | None,
+        *,
+        address: Callable[[web.BaseRequest], str],
+        lookups: Budget,
     ) -> None:
         self._credentials = credentials
         self._window = window
         self._address = address
+        self._lookups = lookups
 
     async def admit(self, request: web.BaseRequest, access: Access, route: str) -> Caller | None:
         """The caller, who may call ``route``; None when everybody may.
@@ -69,7 +77,7 @@ class Guard:
         if self._window is None:
             return
         exhausted = self._window.exhausted(address_identity(self._address(request)), route)
-        if exhausted is not None:
+        if exhausted is not None and not self._lookups.take("", 1):
             request[RATE] = exhausted
             raise exhausted.refusal()
 

@@ -101,6 +101,13 @@ def live_keys(connection: Connection, ids: Collection[str]) -> dict[str, IngestK
     return {row.id: _key(row) for row in rows}
 
 
+def newest_browser_keys(connection: Connection, limit: int) -> list[tuple[str, IngestKey]]:
+    """The ``limit`` browser keys made last, with their texts, those that were revoked left out."""
+    live = (ingest_keys.c.revoked_at.is_(None), ingest_keys.c.public_key.is_not(None))
+    rows = connection.execute(_KEYS.where(*live).order_by(ingest_keys.c.created_at.desc(), ingest_keys.c.id).limit(limit))
+    return [(str(row.public_key), _key(row)) for row in rows]
+
+
 def list_keys(connection: Connection, project_id: int | None = None) -> list[KeyListing]:
     """Every key, or those of one project, revoked ones included, oldest first."""
     query = _KEYS.order_by(ingest_keys.c.created_at, ingest_keys.c.id)

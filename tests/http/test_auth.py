@@ -180,6 +180,15 @@ async def test_known_keys_need_no_store(credentials: Credentials, store: Store, 
         await credentials.key("0123456789ABCDEFGHIJKLMNOPQRSTUV")
 
 
+async def test_browser_keys_are_known_before_their_first_use(
+    credentials: Credentials, store: Store, secrets: FirstSecrets
+) -> None:
+    """After a restart visitors come at once, and none of them waits for a store that cannot be read."""
+    await credentials.refresh()
+    await hide(store, "ingest_keys")
+    assert (await credentials.key(secrets.browser_key)).kind is KeyKind.BROWSER
+
+
 async def test_without_a_store_a_token_is_trusted_no_longer_than_with_one(
     credentials: Credentials, store: Store, secrets: FirstSecrets, clock: Clock
 ) -> None:

@@ -15,14 +15,14 @@ from collector.http.auth import TRUST_TOKEN_S, Credentials
 from collector.http.body import client_address
 from collector.http.errors import errors_middleware
 from collector.http.guard import Guard
-from collector.http.limits import SlidingWindow
+from collector.http.limits import Budget, SlidingWindow
 from collector.persist.engine import Store
 from collector.persist.meta import FirstSecrets
 from collector.wire.identity import Role
 from tests.http.conftest import NOW, Clock, TokenOf
 
 T = TypeVar("T")
-LIMIT = 3
+LIMIT, LOOKUPS = 3, 4
 UNKNOWN_KEY = "Bearer 0123456789ABCDEFGHIJKLMNOPQRSTUV"
 UNKNOWN_TOKEN = "Bearer abcDEF0123-ABCDEFGHIJKLMNOPQRSTUV"
 
@@ -50,10 +50,10 @@ def counted(store: Store) -> CountedStore:
 
 @pytest.fixture
 async def client(counted: CountedStore, clock: Clock) -> AsyncIterator[Client]:
-    """A service with a route for feeds and one for readers, three requests a minute each."""
+    """A service with a route for feeds and one for readers, three requests a minute each, and four lookups past that."""
     credentials = Credentials(counted, now=lambda: NOW, clock=clock)  # type: ignore[arg-type]
     window = SlidingWindow(LIMIT, clock=lambda: NOW / 1000)
-    guard = Guard(credentials, window, address=client_address)
+    guard = Guard(credentials, window, address=client_address, lookups=Budget(LOOKUPS, clock))
 
     async def answer(_request: web.Request) -> web.Response:
         return web.Response()
@@ -79,9 +79,18 @@ async def statuses(client: TestClient[web.Request, Any], path: str, authorizatio
 async def test_past_the_limit_an_unknown_credential_is_not_looked_up(
     client: Client, counted: CountedStore, path: str, unknown: str
 ) -> None:
-    """Each costs one read while the address is within its limit, and none after it."""
-    assert await statuses(client, path, unknown, 10) == [401] * LIMIT + [429] * (10 - LIMIT)
-    assert counted.reads == LIMIT
+    """Each costs one read while the address is within its limit; after it all such addresses share a few."""
+    assert await statuses(client, path, unknown, 20) == [401] * LIMIT + [429] * (20 - LIMIT)
+    assert counted.reads == LIMIT + LOOKUPS
+
+
+async def test_a_neighbour_past_the_limit_harms_nobody_who_is_new(client: Client, secrets: FirstSecrets) -> None:
+    """Behind the same address a good key and a good token are let in that nobody has used before."""
+    for path in ("/FEED", "/READ"):
+        assert (await statuses(client, path, UNKNOWN_TOKEN, LIMIT + 1))[-1] == 429
+
+    assert await statuses(client, "/FEED", f"Bearer {secrets.feed_key}", 2 * LIMIT) == [200] * 2 * LIMIT
+    assert await statuses(client, "/READ", f"Bearer {secrets.token}", 1) == [200]
 
 
 async def test_a_neighbour_past_the_limit_harms_nobody_who_is_known(
