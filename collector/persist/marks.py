@@ -25,7 +25,13 @@ def _marking(dialect: str) -> Any:
     )
 
 
+def _probing(dialect: str) -> Any:
+    new = insert(dialect, writer_marks)
+    return new.on_conflict_do_update(index_elements=["writer"], set_={"at": new.excluded.at})
+
+
 _MARK = Statement(_marking)
+_PROBE = Statement(_probing)
 
 
 class Marker:
@@ -44,6 +50,11 @@ class Marker:
             return True
         row = {"writer": self._writer, "batch": batch, "at": time.time_ns() // 1_000_000}
         return _MARK.execute(connection, row) > 0
+
+    def probe(self, connection: Connection) -> None:
+        """Write something small, to see whether the store takes it; what is noted stays noted."""
+        row = {"writer": self._writer, "batch": 0, "at": time.time_ns() // 1_000_000}
+        _PROBE.execute(connection, row)
 
     def is_marked(self, connection: Connection, batch: int) -> bool:
         """Whether ``batch``, or a later one, is noted."""

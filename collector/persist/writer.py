@@ -26,7 +26,6 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import structlog
@@ -34,37 +33,29 @@ from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
 from collector.persist.engine import Store, storage_failed
+from collector.persist.failure import Failure
 from collector.persist.isolation import isolated, words
 from collector.persist.marks import Marker
+from collector.persist.submission import Submission, weight_of
 from collector.wire.errors import Overloaded
-from collector.wire.records import CspIntake, Record, Refusal
+from collector.wire.records import Record, Refusal
 
 T = TypeVar("T")
 
 BATCH_WEIGHT = 5_000  # reports and rows of one transaction: at 20,000 rows/s a commit stays under a quarter of a second
 RETRY_FIRST_S, RETRY_LAST_S = 0.05, 1.0
+PROBE_EVERY_S = 1.0  # while it fails and nobody brings anything
 
 COMMITS = Counter("collector_commits", "Transactions committed by the writer.")
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 COMMIT_SECONDS = Histogram("collector_commit_seconds", "Time that a transaction takes, its commit included.", buckets=SECONDS)
 SIZES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1000)
 BATCH_SIZE = Histogram("collector_batch_submissions", "Submissions of one transaction.", buckets=SIZES)
-FAILED_COMMITS = Counter("collector_failed_commits", "Transactions that the store refused and that were tried again.")
 REFUSED_RECORDS = Counter("collector_refused_records", "Records that the store would not take.")
 
 log = structlog.get_logger(__name__)
 
 StoreRecords = Callable[[Connection, Sequence[Any]], None]
-
-
-@dataclass(slots=True, eq=False)
-class Submission:
-    """Records that stand or fall together with their caller's answer."""
-
-    records: Sequence[Record]
-    weight: int  # reports and rows
-    deadline: float
-    done: asyncio.Future[tuple[Refusal, ...]]
 
 
 class Writer:
@@ -103,9 +94,9 @@ class Writer:
         self._marker = Marker()
         self._number = 0  # of the batch under way
         self._in_doubt = False  # an attempt at it got as far as COMMIT and then failed
+        self._refused: dict[int, tuple[Refusal, ...]] = {}  # by position in it, as of the attempt that may have gone through
         self._task: asyncio.Task[None] | None = None
-        self.failing_since: float | None = None  # by the clock; None while the store works
-        self.last_error = ""
+        self.failure = Failure(clock)
         self.refusing = False  # set while the store is far over its cap: nothing more is taken
 
     def start(self) -> None:
@@ -129,10 +120,9 @@ class Writer:
             raise Overloaded("The store is full.", "It is over COLLECTOR_MAX_STORE_BYTES.")
         # The last one taken may overshoot the limit, or a large body would never find its whole place free under traffic.
         if not self.has_room:
-            raise Overloaded(
-                "Too much is waiting to be stored.", f"{self.queue_depth} of {self._queue_limit} places are taken."
-            )
-        weight = sum(len(record.reports) or 1 if type(record) is CspIntake else 1 for record in records)
+            taken = f"{self.queue_depth} of {self._queue_limit} places are taken."
+            raise Overloaded("Too much is waiting to be stored.", taken)
+        weight = weight_of(records)
         done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
         self._queue.append(Submission(records, weight, self._clock() + self._submit_timeout, done))
         self.queue_depth += weight
@@ -166,7 +156,23 @@ class Writer:
             if self._closing:
                 return
             self._wake.clear()
-            await self._wake.wait()
+            if self.failure.since is None:
+                await self._wake.wait()
+            else:
+                await self._look_after()
+
+    async def _look_after(self) -> None:
+        """Wait for work, and see meanwhile whether the store works again: nobody sends to a service that is not ready."""
+        try:
+            async with asyncio.timeout(PROBE_EVERY_S):
+                await self._wake.wait()
+        except TimeoutError:
+            try:
+                await self._store.transact(self._marker.probe)
+            except Exception as error:  # noqa: BLE001 — the writer outlives every failure of the store
+                self.failure.note(error)
+            else:
+                self._note_success()
 
     def _take(self) -> list[Submission]:
         batch: list[Submission] = []
@@ -182,7 +188,7 @@ class Writer:
             result = await self._store.transact(work)
         except Exception as error:  # noqa: BLE001 — it belongs to whoever asked for the work
             if storage_failed(error):
-                self._note_failure(error)
+                self.failure.note(error)
             if not done.done():
                 done.set_exception(error)
             return
@@ -194,24 +200,25 @@ class Writer:
         """Store ``batch``, however often it takes, until everyone in it has an answer."""
         self._number += 1
         self._in_doubt = False
+        self._refused = {}
         pause = RETRY_FIRST_S
         while batch:
             started = self._clock()
             try:
-                refusals = await self._attempt(batch)
+                await self._attempt(batch)
             except Exception as error:  # noqa: BLE001 — the writer outlives every failure of the store
-                self._note_failure(error)
+                self.failure.note(error)
                 batch = await self._without_late(batch)
                 if batch:
                     await asyncio.sleep(pause)
                 pause = min(pause * 2, RETRY_LAST_S)
                 continue
             COMMIT_SECONDS.observe(self._clock() - started)
-            self._answer(batch, refusals)
+            self._answer(batch)
             return
 
-    async def _attempt(self, batch: list[Submission]) -> dict[int, tuple[Refusal, ...]]:
-        """Store ``batch`` in one transaction; the refusals by position in the batch, usually none."""
+    async def _attempt(self, batch: list[Submission]) -> None:
+        """Store ``batch`` in one transaction, or find it stored; ``_refused`` then says what of it is not."""
         whole = False
         try:
             await self._store.transact(lambda connection: self._store_batch(connection, batch))
@@ -222,10 +229,15 @@ class Writer:
             log.warning("a batch holds a record that the store refuses", error=words(error), submissions=len(batch))
         finally:
             self._ended(whole=whole)
-        return {} if whole else await self._store.transact(lambda connection: self._isolate(connection, batch))
+        if not whole:
+            try:
+                await self._store.transact(lambda connection: self._isolate(connection, batch))
+            finally:
+                self._ended(whole=False)
 
     def _store_batch(self, connection: Connection, batch: list[Submission]) -> None:
         if self._marker.mark(connection, self._number):
+            self._refused = {}  # no attempt before this one went through
             self._apply(connection, [record for submission in batch for record in submission.records])
         self._in_doubt = True  # what follows is COMMIT
 
@@ -238,35 +250,25 @@ class Writer:
             if kind in by_kind:
                 store(connection, by_kind[kind])
 
-    def _isolate(self, connection: Connection, batch: list[Submission]) -> dict[int, tuple[Refusal, ...]]:
-        marked = self._marker.mark(connection, self._number)
-        refused = isolated(connection, [s.records for s in batch], self._apply) if marked else {}
+    def _isolate(self, connection: Connection, batch: list[Submission]) -> None:
+        if self._marker.mark(connection, self._number):
+            self._refused = isolated(connection, [s.records for s in batch], self._apply)
         self._in_doubt = True
-        return refused
 
-    def _answer(self, batch: list[Submission], refusals: dict[int, tuple[Refusal, ...]]) -> None:
+    def _answer(self, batch: list[Submission]) -> None:
         self._note_success()
         BATCH_SIZE.observe(len(batch))
         for position, submission in enumerate(batch):
             self.queue_depth -= submission.weight
-            refused = refusals.get(position, ())
+            refused = self._refused.get(position, ())
             if refused:
                 REFUSED_RECORDS.inc(len(refused))
             if not submission.done.done():  # its caller may have gone
                 submission.done.set_result(refused)
 
-    def _note_failure(self, error: Exception) -> None:
-        FAILED_COMMITS.inc()
-        self.last_error = words(error)
-        if self.failing_since is None:
-            self.failing_since = self._clock()
-            log.error("the store fails; what is acknowledged is safe, the rest waits", error=self.last_error)
-
     def _note_success(self) -> None:
         COMMITS.inc()
-        if self.failing_since is not None:
-            log.info("the store works again", after_seconds=round(self._clock() - self.failing_since, 3))
-            self.failing_since, self.last_error = None, ""
+        self.failure.end()
 
     async def _without_late(self, batch: list[Submission]) -> list[Submission]:
         """Tell those who have waited long enough, in the batch and behind it; the rest of the batch is returned.
@@ -278,7 +280,7 @@ class Writer:
         if self._in_doubt and not late.isdisjoint(batch):
             stored = await self._is_stored()
             if stored:
-                self._answer(batch, {})
+                self._answer(batch)
                 return []
             if stored is None and not self._closing:
                 late.difference_update(batch)
@@ -294,5 +296,5 @@ class Writer:
         try:
             return await self._store.read(lambda connection: self._marker.is_marked(connection, self._number))
         except Exception as error:  # noqa: BLE001 — a store that fails to write may well fail to read
-            self._note_failure(error)
+            self.failure.note(error)
             return None

@@ -40,7 +40,7 @@ async def get_readyz(request: web.Request) -> web.Response:
 
 def _checks(app: web.Application) -> Iterator[Check]:
     writer = app[WRITER]
-    if writer.failing_since is None:
+    if writer.failure.since is None:
         yield Check("store", True, "the last commit succeeded")
     else:
         yield Check("store", False, "commits fail")

@@ -152,7 +152,7 @@ async def test_a_long_failure_keeps_order_and_loses_nothing(store: Store) -> Non
         await asyncio.gather(*(writer.submit([intake(n)]) for n in range(10)))
 
         assert await counted(store) == 10
-        assert writer.failing_since is None
+        assert writer.failure.since is None
 
 
 async def test_who_waits_too_long_is_told_and_not_stored(store: Store) -> None:
@@ -182,10 +182,25 @@ async def test_any_commit_ends_a_failure(store: Store) -> None:
     async with running(store, ["begin"], submit_timeout=0.0) as (writer, _):
         with pytest.raises(Overloaded):
             await writer.submit([intake(1)])
-        assert writer.failing_since is not None
+        assert writer.failure.since is not None
         await writer.write(lambda connection: connection.execute(select(projects.c.name)))
 
-        assert writer.failing_since is None
+        assert writer.failure.since is None
+
+
+async def test_a_failure_ends_although_nobody_writes(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writer itself looks whether the store works again, or a service that gets no reports would never be ready."""
+    monkeypatch.setattr("collector.persist.writer.PROBE_EVERY_S", 0.01)
+    async with running(store, ["begin", "begin"], submit_timeout=0.0) as (writer, faulty):
+        with pytest.raises(Overloaded):
+            await writer.submit([intake(1)])
+        async with asyncio.timeout(10):
+            while writer.failure.since is not None:
+                assert await counted(store) == 0
+
+        assert faulty.transactions == 3
+        await writer.submit([intake(2)])
+        assert await counted(store) == 1
 
 
 async def test_other_writes_notice_a_failure(store: Store) -> None:
@@ -194,7 +209,7 @@ async def test_other_writes_notice_a_failure(store: Store) -> None:
         with pytest.raises(OperationalError):
             await writer.write(lambda connection: connection.execute(select(projects.c.name)))
 
-        assert writer.failing_since is not None
+        assert writer.failure.since is not None
 
 
 async def test_a_violation_that_was_purged_is_made_anew(store: Store) -> None:
@@ -254,6 +269,21 @@ async def test_a_poisoned_record_is_named_and_takes_nothing_down(store: Store) -
         assert refusals[0].error
         assert await clean == ()
         assert await counted(store) == 3
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("submit_timeout", [0.0, 60.0])
+async def test_a_poisoned_record_is_named_also_after_a_failure(store: Store, stage: str, submit_timeout: float) -> None:
+    """When storing around it fails at any stage, the record is still refused, and whoever is told "stored" is."""
+    poisoned = intake(66, blocked="https://\ud800.example")
+    async with running(store, ["", stage], submit_timeout=submit_timeout) as (writer, _):
+        try:
+            told = [refusal.index for refusal in await writer.submit([intake(1), poisoned])] == [1]
+        except Overloaded:
+            told = False
+
+        assert await counted(store) == int(told)
+        assert told == (submit_timeout > 0 or (store.dialect == "postgresql" and stage == "answer"))
 
 
 async def test_closing_drains_the_queue(store: Store) -> None:

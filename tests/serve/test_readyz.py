@@ -17,7 +17,7 @@ async def test_what_an_error_said_is_not_shown(tmp_path: Path) -> None:
             while not all(job.runs for job in jobs.values()):  # the next runs are far away, and change nothing below
                 await inside.metrics()
         words = "connection to 10.0.0.7 failed for user collector"
-        inside.app[WRITER].failing_since, inside.app[WRITER].last_error = 0.0, words
+        inside.app[WRITER].failure.since, inside.app[WRITER].failure.words = 0.0, words
         inside.app[SNAPSHOTS].current = None
         facts = jobs["snapshot"]
         facts.failures_in_a_row, facts.last_error = 1, words

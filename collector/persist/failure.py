@@ -1,0 +1,41 @@
+"""Since when the store fails, and in what words: for readiness, and for two lines in the log instead of one an attempt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import structlog
+from prometheus_client import Counter
+
+from collector.persist.isolation import words
+
+FAILED_COMMITS = Counter("collector_failed_commits", "Transactions that the store refused and that were tried again.")
+
+log = structlog.get_logger(__name__)
+
+
+class Failure:
+    """The state of a store, as the transactions tell that were tried on it.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.since: float | None = None  # by the clock; None while the store works
+        self.words = ""  # of the last error, not for the public
+
+    def note(self, error: Exception) -> None:
+        """A transaction failed, and not by the fault of what was to be stored."""
+        FAILED_COMMITS.inc()
+        self.words = words(error)
+        if self.since is None:
+            self.since = self._clock()
+            log.error("the store fails; what is acknowledged is safe, the rest waits", error=self.words)
+
+    def end(self) -> None:
+        """A transaction was committed."""
+        if self.since is not None:
+            log.info("the store works again", after_seconds=round(self._clock() - self.since, 3))
+            self.since, self.words = None, ""

@@ -1,0 +1,36 @@
+"""What a store says about itself."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, delete, insert
+
+from collector.persist.engine import Store
+from collector.persist.tables import snapshots
+
+ROWS = 20_000
+
+
+def fill(connection: Connection) -> None:
+    numbers = {c.name: 0 for c in snapshots.c if c.name not in ("deployment", "collected_at", "source")}
+    connection.execute(
+        insert(snapshots), [{"deployment": "d", "collected_at": n, "source": "s", **numbers} for n in range(ROWS)]
+    )
+
+
+async def analyze(store: Store) -> None:
+    """What autovacuum does by itself after a while."""
+    if store.dialect == "postgresql":
+        await store.transact(lambda connection: connection.exec_driver_sql("ANALYZE"))
+
+
+async def test_a_store_that_was_emptied_is_small(store: Store) -> None:
+    """What is deleted no longer counts, or a store that retention has emptied would refuse reports for ever."""
+    empty = await store.size_bytes()
+    await store.transact(fill)
+    await analyze(store)
+    full = await store.size_bytes()
+    assert full > empty + ROWS * 20
+
+    await store.transact(lambda connection: connection.execute(delete(snapshots).where(snapshots.c.collected_at >= ROWS // 10)))
+    await analyze(store)
+    assert await store.size_bytes() < empty + (full - empty) / 4
