@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from pathlib import Path
 
 import pytest
 
 from collector.app import ROUTES
+from collector.config.options import OPTIONS
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.rollup.snapshot import refresh
 from tests.inside import running
 
 ROOT = Path(__file__).resolve().parent.parent
-OPTIONS = tomllib.loads((ROOT / "collector/config/options.toml").read_text())["options"]
 
 
 async def test_metrics_are_those_of_the_exporter(tmp_path: Path) -> None:
@@ -43,7 +42,7 @@ def test_options_have_the_documented_defaults() -> None:
     rows = re.findall(r"^\| `(C[A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (ROOT / "README.md").read_text(), re.MULTILINE)
 
     assert rows
-    assert dict(rows) == {o["env"]: o.get("default", "") for o in OPTIONS if o["env"] in dict(rows)}
+    assert dict(rows) == {option.env: option.default for option in OPTIONS if option.env in dict(rows)}
 
 
 @pytest.mark.parametrize("page", ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))])
@@ -51,4 +50,4 @@ def test_named_options_exist(page: str) -> None:
     """Whatever looks like an option in a document is one."""
     named = set(re.findall(r"\b(?:CODER|COLLECTOR)_[A-Z_]+\b", (ROOT / page).read_text()))
 
-    assert named <= {option["env"] for option in OPTIONS}
+    assert named <= {option.env for option in OPTIONS}

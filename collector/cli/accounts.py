@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
-from collector.config.loading import add_flags
+from collector.config.flags import add_flags
 from collector.config.values import read_duration
 from collector.persist.accounts import TokenListing, create_token, create_user, list_tokens, revoke_token, user_by_name
 from collector.wire.errors import InvalidInput

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from collector.cli.command import STORE_OPTIONS, Subcommands, settings_of, with_database
-from collector.config.loading import add_flags
+from collector.config.flags import add_flags
 from collector.persist import migrate
 from collector.wire.errors import InvalidOption
 

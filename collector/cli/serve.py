@@ -24,7 +24,8 @@ from collector.app import FIRST, create_app
 from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
 from collector.cli.listen import listening
-from collector.config.loading import add_flags, load
+from collector.config.flags import HelpAll, add_flags
+from collector.config.loading import load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.persist.meta import FirstSecrets
@@ -40,6 +41,7 @@ def add(commands: Subcommands) -> None:
     """``serve`` takes every option as a flag; ``demo`` is ``serve`` with a simulated fleet and a day of its history."""
     serve = commands.add_parser("serve", help="run the service")
     add_flags(serve)
+    serve.add_argument("--help-all", action=HelpAll, nargs=0, help="show every option, also those without effect here")
     serve.set_defaults(run=run)
     demo = commands.add_parser("demo", help="run the service with a simulated fleet and a day of its history")
     add_flags(demo)

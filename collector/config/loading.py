@@ -5,14 +5,17 @@ from __future__ import annotations
 import argparse
 import difflib
 import enum
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from collector.config import settings as settings_module
 from collector.config import values
 from collector.config.options import OPTIONS, Option, OptionType
 from collector.config.settings import Settings
+from collector.config.structures import numbered
 from collector.config.yamlfile import YamlValue, read_yaml
 from collector.wire.errors import InvalidOption
 
@@ -21,7 +24,7 @@ LONGEST_SHOWN_VALUE = 100
 
 
 class Source(enum.StrEnum):
-    """Where an option's value came from; NONE: it is not set and has no default."""
+    """Where an option's value came from, the highest first; NONE: it is not set and has no default."""
 
     FLAG = "flag"
     ENV = "env"
@@ -30,13 +33,17 @@ class Source(enum.StrEnum):
     NONE = ""
 
 
+RANK = {source: rank for rank, source in enumerate(Source)}
+
+
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The settings, where each came from, and what an operator should be told (one line each)."""
+    """The settings, the value of every option by name, where each came from, and what an operator should be told."""
 
     settings: Settings
+    values: Mapping[str, Any] = field(repr=False)  # secrets among them
     sources: Mapping[str, Source]
-    warnings: tuple[str, ...]
+    warnings: tuple[str, ...]  # one line each
 
     def source(self, option_name: str) -> Source:
         """Where the option with this name (``"HTTP Address"``) got its value; KeyError if there is no such option."""
@@ -58,7 +65,7 @@ def load(
     """Read every option.
 
     Args:
-        argv_values: what a parser with :func:`add_flags` returned, or texts by flag name (``{"http-address": [":80"]}``).
+        argv_values: what a parser with ``add_flags`` returned, or texts by flag name (``{"http-address": [":80"]}``).
         env: the environment; an empty variable is one that is not set.
         options: the catalogue.
 
@@ -69,46 +76,13 @@ def load(
     argv = vars(argv_values) if isinstance(argv_values, argparse.Namespace) else argv_values
     file = _yaml_values(argv, env, options)
     given = {option.name: _given(option, argv, env, file.get(option.name)) for option in options}
-    read = {option.name: _value(option, given[option.name], env) for option in options}
+    speakers = _speakers(options, given)
+    spoken = {option.name: _value(option, given[option.name], env) for option in set(speakers.values())}
+    read = {name: spoken[speaker.name] for name, speaker in speakers.items()}
     settings = Settings(**{option.setting: read[option.name] for option in options if option.setting})
     settings_module.check(settings)
-    return Loaded(settings, {name: source.source for name, source in given.items()}, tuple(_unknown(env, options)))
-
-
-def add_flags(parser: argparse.ArgumentParser, options: Iterable[Option] = OPTIONS) -> None:
-    """Give ``parser`` a flag for every option, under the headings of their groups; ``load`` takes what it parses.
-
-    Help names the type, the environment variable and the default. It never shows a value that is set.
-    """
-    headings: dict[str, argparse._ArgumentGroup] = {}
-    for option in options:
-        if not option.flag:
-            continue
-        title = " / ".join(group.name for group in option.groups) or "General"
-        if title not in headings:
-            description = option.groups[-1].description if option.groups else None
-            headings[title] = parser.add_argument_group(title, description or None)
-        names = [f"-{option.shorthand}"] if option.shorthand else []
-        optional: dict[str, Any] = {"nargs": "?", "const": "true"} if option.type is OptionType.BOOL else {}
-        headings[title].add_argument(
-            *names,
-            f"--{option.flag}",
-            dest=option.flag,
-            action="append",
-            default=argparse.SUPPRESS,  # not given: absent, so that another source may speak
-            metavar=str(option.type),
-            help=_help(option),
-            **optional,
-        )
-
-
-def _help(option: Option) -> str:
-    if option.hidden and not option.setting:
-        return argparse.SUPPRESS
-    facts = [f"${option.env}"] if option.env else []
-    if option.default and not option.secret:
-        facts.append(f"default {option.default}")
-    return f"{option.description} [{', '.join(facts)}]".replace("%", "%%") if facts else option.description.replace("%", "%%")
+    sources = {name: given[speaker.name].source for name, speaker in speakers.items()}
+    return Loaded(settings, read, sources, (*_unknown(env, options), *_without_effect(options, given, env)))
 
 
 def _yaml_values(argv: Mapping[str, Any], env: Mapping[str, str], options: Sequence[Option]) -> dict[str, YamlValue]:
@@ -132,13 +106,25 @@ def _given(option: Option, argv: Mapping[str, Any], env: Mapping[str, str], file
     return _Given(Source.DEFAULT if option.default else Source.NONE, "default", (option.default,))
 
 
+def _speakers(options: Sequence[Option], given: Mapping[str, _Given]) -> dict[str, Option]:
+    """By name the option whose value each has: options with one path have that of the highest source which spoke."""
+    by_path: dict[str, list[Option]] = defaultdict(list)
+    for option in options:
+        by_path[option.path or option.name].append(option)
+
+    def rank(option: Option) -> tuple[int, bool]:
+        return RANK[given[option.name].source], bool(option.use_instead)
+
+    return {option.name: min(by_path[option.path or option.name], key=rank) for option in options}
+
+
 def _value(option: Option, given: _Given, env: Mapping[str, str]) -> Any:
-    """The typed value, or None for an option that is not set and whose type has no empty value."""
     if option.type is OptionType.STRING_ARRAY:
         return tuple(_read(option, given, element, env) for element in _elements(option, given))
-    if given.source is Source.NONE and not option.setting:
-        return None
-    return _read(option, given, given.texts[-1], env)
+    if given.source is Source.NONE and option.type in values.EMPTY:
+        return values.EMPTY[option.type]
+    value = _read(option, given, given.texts[-1], env)
+    return value + numbered(option, env) if option.numbered_env else value
 
 
 def _elements(option: Option, given: _Given) -> tuple[str, ...]:
@@ -161,13 +147,13 @@ def _read(option: Option, given: _Given, text: str, env: Mapping[str, str]) -> A
 
 
 def _refusal(option: Option, given: _Given, text: str, error: ValueError) -> InvalidOption:
-    if option.secret:
+    if option.holds_secrets:
         return InvalidOption(f"{option.label}: the secret value from {given.place} cannot be read as {option.type}")
     shown = text if len(text) <= LONGEST_SHOWN_VALUE else f"{text[:LONGEST_SHOWN_VALUE]}…"
     return InvalidOption(f"{option.label}: {shown!r} from {given.place} {error}")
 
 
-def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterable[str]:
+def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterator[str]:
     """A line for each variable that was probably meant for this service and reaches nothing."""
     known = [option.env for option in options if option.env.startswith(OWN_PREFIX)]
     for name in sorted(env):
@@ -175,3 +161,18 @@ def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterable[str]
             nearest = difflib.get_close_matches(name[:LONGEST_SHOWN_VALUE], known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             yield f"{name!r} in the environment is not an option{hint}"
+
+
+def _without_effect(options: Sequence[Option], given: Mapping[str, _Given], env: Mapping[str, str]) -> Iterator[str]:
+    """One line with every option that somebody has set and that changes nothing here."""
+    driving = {option.path for option in options if option.acts}
+    inert = [option for option in options if not option.acts and not (option.path and option.path in driving)]
+    set_ones = [option.label for option in inert if RANK[given[option.name].source] < RANK[Source.DEFAULT]]
+    prefixes = [prefix for option in inert for prefix in option.numbered_env]
+    set_ones += [f"{prefix}_…" for prefix in prefixes if any(_is_numbered(name, prefix) for name in env if env[name])]
+    if set_ones:
+        yield f"set, but without effect in this service: {', '.join(set_ones)}"
+
+
+def _is_numbered(name: str, prefix: str) -> bool:
+    return re.match(rf"{prefix}_[0-9]", name, re.ASCII) is not None

@@ -9,13 +9,17 @@ import csv
 import ipaddress
 import os
 import re
+import uuid
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-from collector.config.options import Option, OptionType
+from collector.config.options import STRUCTURED, Option, OptionType
+from collector.config.structures import read_structure
 
 INT64 = 2**63  # Go keeps integers and durations in 64 bits; so do both databases
 LONGEST_NUMBER = 64  # characters; bounds the arithmetic that a text can ask for
@@ -156,6 +160,23 @@ def read_url(text: str) -> str:
     return text
 
 
+def read_regexp(text: str) -> str:
+    """A pattern of Python's ``re``, which reads most of what RE2 does."""
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of patterns that may mean something else one day
+            re.compile(text)
+    except (re.error, OverflowError, RecursionError):
+        raise ValueError("is not a regular expression") from None
+    return text
+
+
+def _read_uuid(text: str) -> str:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError("is not a UUID") from None
+
+
 def _read_http_url(text: str) -> str:
     parts = urlsplit(read_url(text))
     if text and (parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\\]", text)):
@@ -187,15 +208,21 @@ READERS: Mapping[OptionType, Callable[[str], Any]] = {
     OptionType.HOST_PORT: read_host_port,
     OptionType.URL: read_url,
     OptionType.STRING_ARRAY: str,  # of each element
+    OptionType.ENUM: str,  # of one of its choices
+    OptionType.REGEXP: read_regexp,
     OptionType.BYTES: read_bytes,
     OptionType.PATH: str,
     OptionType.CONFIG_PATH: str,
+    **{kind: partial(read_structure, kind) for kind in STRUCTURED},
 }
+# Of types in which an empty text says nothing.
+EMPTY: Mapping[OptionType, Any] = {OptionType.INT: 0, OptionType.DURATION: timedelta(0), OptionType.BYTES: 0}
 FORMATS: Mapping[str, Callable[[str], Any]] = {
     "host:port": read_host_port,
     "http-url": _read_http_url,
     "header": _read_header,
     "cidr": _read_cidr,
+    "uuid": _read_uuid,
 }
 
 
@@ -211,6 +238,8 @@ def read(option: Option, text: str, env: Mapping[str, str]) -> Any:
         return read_path(text, env)
     if option.choices:
         return _choice(text, option.choices)
+    if option.type is OptionType.MAP_OF_LISTS and option.format:
+        return {key: tuple(map(FORMATS[option.format], texts)) for key, texts in read_structure(option.type, text).items()}
     reader = FORMATS[option.format] if option.format else READERS[option.type]
     value = reader(text)
     if option.minimum and value < reader(option.minimum):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import yaml
 
-from collector.config.options import Option, OptionType
+from collector.config.options import STRUCTURED, Option, OptionType
 from collector.wire.errors import InvalidOption
 
 LARGEST_FILE = 1 << 20  # bytes; the whole catalogue with all descriptions is a tenth of it
@@ -17,7 +17,7 @@ LONGEST_SHOWN_KEY = 100
 
 
 class YamlValue(NamedTuple):
-    """What the file says of one option: one text, or the elements of a list."""
+    """What the file says of one option: one text, which is YAML for a structure, or the elements of a list."""
 
     place: str  # "line 3 of /etc/collector.yaml"
     text: str | tuple[str, ...]
@@ -96,6 +96,8 @@ def _walk(
 def _text(path: str, node: yaml.Node, option: Option) -> str | tuple[str, ...]:
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
+    if option.type in STRUCTURED:
+        return str(yaml.serialize(node, Dumper=yaml.SafeDumper, allow_unicode=True))
     if option.type is not OptionType.STRING_ARRAY:
         raise InvalidOption(f"{_place(path, node)}: {option.yaml_path} takes one {option.type}")
     if not isinstance(node, yaml.SequenceNode) or not all(isinstance(item, yaml.ScalarNode) for item in node.value):

@@ -10,15 +10,16 @@ from typing import get_type_hints
 
 import pytest
 
-from collector.config.loading import add_flags, load
-from collector.config.options import OPTIONS, Option, OptionType, read_catalogue
+from collector.config.flags import add_flags
+from collector.config.loading import load
+from collector.config.options import OPTIONS, Option, read_catalogue
 from collector.config.settings import Settings
 from collector.config.values import FORMATS
 
 
 def test_settings_and_options_derive_from_each_other() -> None:
-    """Every attribute of Settings is filled by one option, and every option fills one, but for the path of the YAML file."""
-    filled = [option.setting for option in OPTIONS if option.type is not OptionType.CONFIG_PATH]
+    """Every attribute of Settings is filled by one option, and no two fill the same."""
+    filled = [option.setting for option in OPTIONS if option.setting]
 
     assert sorted(filled) == sorted(field.name for field in fields(Settings))
 

@@ -1,0 +1,102 @@
+"""Options that hold more than one text: maps, links and providers of external authentication.
+
+As text they are YAML, and so also JSON. Every scalar keeps its text, so that ``1.10`` means the same here as elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any, get_type_hints
+
+import msgspec
+import yaml
+
+from collector.config.options import Option, OptionType
+from collector.wire.config import ExternalAuth, Link
+from collector.wire.errors import InvalidOption
+
+SHAPES: Mapping[OptionType, Any] = {
+    OptionType.MAP: dict[str, str],
+    OptionType.MAP_OF_LISTS: dict[str, tuple[str, ...]],
+    OptionType.LINKS: tuple[Link, ...],
+    OptionType.EXTERNAL_AUTH: tuple[ExternalAuth, ...],
+}
+DEEPEST = 4  # levels; a list of providers with lists in them has three
+# Nothing here signs anybody in: what a provider would need for it is read past, not kept, and so cannot be shown.
+NOT_KEPT = ("client_secret", "extra_token_keys")
+
+_LISTS = {name for name, hint in get_type_hints(ExternalAuth).items() if hint == tuple[str, ...]}
+_BOOLS = {name for name, hint in get_type_hints(ExternalAuth).items() if hint is bool}
+
+
+def read_structure(kind: OptionType, text: str) -> Any:
+    """The structure that ``text`` describes; an empty text is an empty one.
+
+    Raises:
+        ValueError: it describes none of this kind; the message ends a sentence that begins with the text, and repeats no
+            value of it.
+    """
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError):
+        raise ValueError("is not YAML") from None
+    data = None if node is None else _plain(node, 1)
+    if data is None:
+        data = {} if kind in (OptionType.MAP, OptionType.MAP_OF_LISTS) else []
+    if kind is OptionType.EXTERNAL_AUTH and isinstance(data, list):
+        data = [_kept(entry) for entry in data]
+    try:
+        return msgspec.convert(data, SHAPES[kind], strict=False)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"is not of the form of {kind}: {ascii(str(error))[1:-1]}") from None
+
+
+def numbered(option: Option, env: Mapping[str, str]) -> tuple[ExternalAuth, ...]:
+    """The providers in variables like ``CODER_EXTERNAL_AUTH_0_TYPE``: one for each number, from 0 without a gap.
+
+    Raises:
+        InvalidOption: a number is left out, or a text is no boolean.
+    """
+    return tuple(provider for prefix in option.numbered_env for provider in _numbered(prefix, env))
+
+
+def _numbered(prefix: str, env: Mapping[str, str]) -> Iterable[ExternalAuth]:
+    pattern = re.compile(rf"{prefix}_([0-9]{{1,4}})_([A-Z_]+)", re.ASCII)
+    found: dict[int, dict[str, Any]] = {}
+    for name, text in env.items():
+        match = pattern.fullmatch(name)
+        if not match or not text:
+            continue
+        found.setdefault(int(match[1]), {})[match[2].lower()] = text
+    for number, expected in zip(sorted(found), range(len(found)), strict=True):
+        if number != expected:
+            raise InvalidOption(f"{prefix}_{number}_…: there is no {prefix}_{expected}_…, and the numbers must have no gap")
+        members = found[number]
+        lists = {name: tuple(members[name].split()) for name in _LISTS & members.keys()}
+        known = {name: members[name] for name in ExternalAuth.__struct_fields__ if name in members}
+        try:
+            yield msgspec.convert(known | lists, ExternalAuth, strict=False)
+        except msgspec.ValidationError:
+            names = ", ".join(f"{prefix}_{number}_{name.upper()}" for name in sorted(_BOOLS & known.keys()))
+            raise InvalidOption(f"{names}: the value from environment is neither true nor false") from None
+
+
+def _plain(node: yaml.Node, depth: int) -> Any:
+    """The node as lists, dicts and texts; what is null is left out."""
+    if depth > DEEPEST:
+        raise ValueError("is nested too deeply")
+    if isinstance(node, yaml.ScalarNode):
+        return None if node.tag == "tag:yaml.org,2002:null" else str(node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, depth + 1) for item in node.value]
+    if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+        raise ValueError("has a key that is no text")
+    plain = [(str(key.value), _plain(value, depth + 1)) for key, value in node.value]
+    if len(dict(plain)) < len(plain):
+        raise ValueError("has a key twice")
+    return {key: value for key, value in plain if value is not None}
+
+
+def _kept(entry: Any) -> Any:
+    return {key: value for key, value in entry.items() if key not in NOT_KEPT} if isinstance(entry, dict) else entry
