@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 
 import collector
-from collector.cli import accounts, csp, keys, migrate, serve, simulate
+from collector.cli import accounts, config, csp, keys, migrate, serve, simulate
 from collector.wire.errors import CollectorError, InvalidInput, InvalidOption
 
-NOUNS = (serve, migrate, accounts, keys, csp, simulate)
+NOUNS = (serve, migrate, accounts, keys, config, csp, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,7 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for noun in NOUNS:
         noun.add(commands)
-    args = parser.parse_args(argv)
+    args, unknown = parser.parse_known_args(argv)
+    if unknown:
+        # What follows a flag that is misspelt may be a secret: the flags alone are named.
+        parser.error(f"unrecognized arguments: {' '.join(_flag(argument) for argument in unknown)}")
     try:
         return int(args.run(args))
     except CollectorError as error:
@@ -28,6 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, InvalidInput | InvalidOption) else 1
     except KeyboardInterrupt:
         return 130
+
+
+def _flag(argument: str) -> str:
+    if argument.startswith("--"):
+        return ascii(argument.partition("=")[0])[1:-1]
+    return ascii(argument[:2])[1:-1] if argument.startswith("-") else "…"
 
 
 if __name__ == "__main__":

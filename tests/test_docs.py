@@ -9,6 +9,7 @@ import pytest
 
 from collector.app import ROUTES
 from collector.config.options import OPTIONS
+from collector.config.reference import reference
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.rollup.snapshot import refresh
 from tests.inside import running
@@ -37,6 +38,11 @@ def test_routes_are_those_of_the_table() -> None:
     assert sorted(documented) == sorted((route.method, route.path, route.access.value) for route in ROUTES)
 
 
+def test_the_page_of_options_is_made_of_the_catalogue() -> None:
+    """docs/configuration.md is what ``collector config docs`` prints."""
+    assert (ROOT / "docs/configuration.md").read_text() == reference()
+
+
 def test_options_have_the_documented_defaults() -> None:
     """Each option in the README's table is in the catalogue, with that default."""
     rows = re.findall(r"^\| `(C[A-Z_]+)` \| (?:`([^`]*)`)? ?\|", (ROOT / "README.md").read_text(), re.MULTILINE)
@@ -50,4 +56,5 @@ def test_named_options_exist(page: str) -> None:
     """Whatever looks like an option in a document is one."""
     named = set(re.findall(r"\b(?:CODER|COLLECTOR)_[A-Z_]+\b", (ROOT / page).read_text()))
 
-    assert named <= {option.env for option in OPTIONS}
+    known = {option.env for option in OPTIONS} | {f"{prefix}_" for option in OPTIONS for prefix in option.numbered_env}
+    assert named <= known

@@ -28,6 +28,7 @@ from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
+from collector.config.texts import yaml_text
 from collector.persist.meta import FirstSecrets
 
 SECRETS_FILE = "first-start-secrets.json"
@@ -51,6 +52,9 @@ def add(commands: Subcommands) -> None:
 def run(args: argparse.Namespace, background: Background | None = None) -> int:
     """Serve until SIGINT or SIGTERM; 0 when everything that was accepted has been stored."""
     loaded = load(args, os.environ)
+    if loaded.settings.write_config:
+        print(yaml_text(loaded), end="")
+        return 0
     configure_logging(loaded.settings)
     for warning in loaded.warnings:
         log.warning(warning)

@@ -21,6 +21,9 @@ from collector.wire.errors import InvalidOption
 
 OWN_PREFIX = "COLLECTOR_"
 LONGEST_SHOWN_VALUE = 100
+# What Coder's server makes of it too: one switch outranks the number, and both answer for it.
+NO_LIMITS, API_LIMIT = "Disable All Rate Limits", "API Rate Limit"
+_USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
 class Source(enum.StrEnum):
@@ -79,10 +82,17 @@ def load(
     speakers = _speakers(options, given)
     spoken = {option.name: _value(option, given[option.name], env) for option in set(speakers.values())}
     read = {name: spoken[speaker.name] for name, speaker in speakers.items()}
+    if read.get(NO_LIMITS):
+        read[API_LIMIT] = -1
     settings = Settings(**{option.setting: read[option.name] for option in options if option.setting})
     settings_module.check(settings)
     sources = {name: given[speaker.name].source for name, speaker in speakers.items()}
     return Loaded(settings, read, sources, (*_unknown(env, options), *_without_effect(options, given, env)))
+
+
+def without_userinfo(text: str) -> str:
+    """``text`` without the user names and passwords of the URLs in it."""
+    return _USERINFO.sub("", text)
 
 
 def _yaml_values(argv: Mapping[str, Any], env: Mapping[str, str], options: Sequence[Option]) -> dict[str, YamlValue]:
@@ -149,6 +159,7 @@ def _read(option: Option, given: _Given, text: str, env: Mapping[str, str]) -> A
 def _refusal(option: Option, given: _Given, text: str, error: ValueError) -> InvalidOption:
     if option.holds_secrets:
         return InvalidOption(f"{option.label}: the secret value from {given.place} cannot be read as {option.type}")
+    text = without_userinfo(text)
     shown = text if len(text) <= LONGEST_SHOWN_VALUE else f"{text[:LONGEST_SHOWN_VALUE]}…"
     return InvalidOption(f"{option.label}: {shown!r} from {given.place} {error}")
 

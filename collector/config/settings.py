@@ -14,6 +14,7 @@ from collector.wire.errors import InvalidOption
 class Settings:
     """What the service runs with. Each attribute is filled by the option whose ``setting`` names it."""
 
+    write_config: bool  # print the options as YAML and end
     http_address: HostPort  # port below 0: plain HTTP is off
     access_url: str  # "" when not set
     prometheus_enable: bool

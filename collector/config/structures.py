@@ -6,6 +6,7 @@ As text they are YAML, and so also JSON. Every scalar keeps its text, so that ``
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any, get_type_hints
 
@@ -50,6 +51,14 @@ def read_structure(kind: OptionType, text: str) -> Any:
         return msgspec.convert(data, SHAPES[kind], strict=False)
     except msgspec.ValidationError as error:
         raise ValueError(f"is not of the form of {kind}: {ascii(str(error))[1:-1]}") from None
+
+
+def read_uuid(text: str) -> str:
+    """A UUID in any of its forms, as the usual one."""
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        raise ValueError("is not a UUID") from None
 
 
 def numbered(option: Option, env: Mapping[str, str]) -> tuple[ExternalAuth, ...]:

@@ -9,7 +9,6 @@ import csv
 import ipaddress
 import os
 import re
-import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -19,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from collector.config.options import STRUCTURED, Option, OptionType
-from collector.config.structures import read_structure
+from collector.config.structures import read_structure, read_uuid
 
 INT64 = 2**63  # Go keeps integers and durations in 64 bits; so do both databases
 LONGEST_NUMBER = 64  # characters; bounds the arithmetic that a text can ask for
@@ -56,6 +55,8 @@ class HostPort(NamedTuple):
     port: int
 
     def __str__(self) -> str:
+        if self.port < 0:
+            return ""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
@@ -170,13 +171,6 @@ def read_regexp(text: str) -> str:
     return text
 
 
-def _read_uuid(text: str) -> str:
-    try:
-        return str(uuid.UUID(text))
-    except ValueError:
-        raise ValueError("is not a UUID") from None
-
-
 def _read_http_url(text: str) -> str:
     parts = urlsplit(read_url(text))
     if text and (parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"[\s\\]", text)):
@@ -222,7 +216,7 @@ FORMATS: Mapping[str, Callable[[str], Any]] = {
     "http-url": _read_http_url,
     "header": _read_header,
     "cidr": _read_cidr,
-    "uuid": _read_uuid,
+    "uuid": read_uuid,
 }
 
 

@@ -1,10 +1,36 @@
-"""What GET /deployment/config answers: the effective value of every option, in one tree and as a list, without secrets."""
+"""What GET /deployment/config answers: the effective value of every option, as one tree and as a list, without secrets.
+
+Every member of the API page is always there; what is empty is empty, and never left out.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
+
+
+class Url(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """A URL in its parts, as Go takes it apart. ``user`` is always empty: it may hold a password."""
+
+    scheme: str = ""
+    opaque: str = ""
+    user: dict[str, str] = {}
+    host: str = ""
+    path: str = ""
+    raw_path: str = ""
+    omit_host: bool = False
+    force_query: bool = False
+    raw_query: str = ""
+    fragment: str = ""
+    raw_fragment: str = ""
+
+
+class Address(msgspec.Struct, frozen=True):
+    """Where to listen."""
+
+    host: str
+    port: str
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -41,35 +67,36 @@ class ExternalAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     validate_url: str = ""
 
 
-class Group(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A heading under which an option stands, within the headings above it."""
+class OptionGroup(msgspec.Struct, frozen=True):
+    """A heading under which an option stands. The outermost that the page shows has an empty object for a parent."""
 
-    parent: Group | None = None
+    parent: OptionGroup | dict[str, str]
     name: str = ""
     yaml: str = ""
     description: str = ""
 
 
-class Option(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
-    """One option; members that say nothing are left out, and ``value`` is left out of secrets alone."""
+class ConfigOption(msgspec.Struct, frozen=True, kw_only=True):
+    """One option. ``value`` has the form of the real server, which the page leaves open; a secret's is null."""
 
     name: str
     description: str
-    flag: str = ""
-    flag_shorthand: str = ""
-    env: str = ""
-    yaml: str = ""
-    default: str = ""
-    value: Any | msgspec.UnsetType = msgspec.UNSET
-    annotations: dict[str, str] = {}
-    group: Group | None = None
-    use_instead: tuple[Option, ...] = ()
-    hidden: bool = False
-    value_source: str = ""
+    required: bool = False  # none is
+    flag: str
+    flag_shorthand: str
+    env: str
+    yaml: str  # the leaf key
+    default: str  # as a person would write it
+    value: Any
+    annotations: dict[str, str]
+    group: OptionGroup
+    use_instead: tuple[ConfigOption, ...]
+    hidden: bool
+    value_source: str  # flag, env, yaml, default, or empty: not set
 
 
 class DeploymentConfig(msgspec.Struct, frozen=True):
     """The whole answer: ``config`` by the paths of the API page, ``options`` sorted by name in the order of bytes."""
 
     config: dict[str, Any]
-    options: tuple[Option, ...]
+    options: tuple[ConfigOption, ...]
