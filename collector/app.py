@@ -13,6 +13,8 @@ from typing import NamedTuple
 from aiohttp import web
 
 import collector
+from collector.config.deployment import deployment_config
+from collector.config.loading import Loaded
 from collector.config.settings import Settings
 from collector.http.access import Access
 from collector.http.appkeys import BUDGET, CAP, CREDENTIALS, DEPLOYMENT, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
@@ -38,8 +40,8 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
+from collector.serve import config, deployment, exporter, health
 from collector.serve import csp as violations
-from collector.serve import deployment, exporter, health
 from collector.wire.errors import InvalidOption
 from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.records import AgentReport, CspIntake, Workspace
@@ -78,6 +80,7 @@ ROUTES = (
     Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
+    Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ),
     Route("GET", "/deployment/stats", deployment.get_stats, Access.READ),
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ),
     Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ),
@@ -93,8 +96,9 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock) -> web.Application:
+async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> web.Application:
     """The service, migrated and with its first users and keys committed; starting it starts the writer and the jobs."""
+    settings = loaded.settings
     store = await _migrated_store(settings)
     app = web.Application(middlewares=[observing(VERSION), errors_middleware])
     app[NOW], app[STORE] = now, store
@@ -103,6 +107,7 @@ async def create_app(settings: Settings, *, now: Callable[[], int] = wall_clock)
     app[DEPLOYMENT] = await store.transact(deployment_id)
     app[CREDENTIALS] = Credentials(store, now=now, clock=time.monotonic)
     app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)
+    app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)

@@ -73,7 +73,7 @@ async def running(database_url: str, data: Path, **options: str) -> AsyncIterato
         "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{prometheus}",
         **options,
     }
-    settings = load({}, env).settings
-    app = await create_app(settings)
-    async with listening(app, settings) as url, aiohttp.ClientSession(url) as client:
+    loaded = load({}, env)
+    app = await create_app(loaded)
+    async with listening(app, loaded.settings) as url, aiohttp.ClientSession(url) as client:
         yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)

@@ -10,6 +10,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
 from collector.cli.listen import listening
 from collector.config.flags import HelpAll, add_flags
-from collector.config.loading import load
+from collector.config.loading import Loaded, load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.config.texts import yaml_text
@@ -58,19 +59,21 @@ def run(args: argparse.Namespace, background: Background | None = None) -> int:
     configure_logging(loaded.settings)
     for warning in loaded.warnings:
         log.warning(warning)
-    settings = loaded.settings if background is None else apart(loaded.settings)
+    if background is not None:
+        loaded = replace(loaded, settings=apart(loaded.settings))
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    uvloop.run(serve(settings, background))
+    uvloop.run(serve(loaded, background))
     return 0
 
 
-async def serve(settings: Settings, background: Background | None = None) -> None:
+async def serve(loaded: Loaded, background: Background | None = None) -> None:
     """Listen, announce, wait for a signal, drain."""
+    settings = loaded.settings
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with database_words():
-        app = await create_app(settings)
+        app = await create_app(loaded)
     first = app[FIRST][0] if app[FIRST] else None
     if first is not None:
         _hand_over(settings, first)

@@ -68,8 +68,13 @@ class _ErrorBody(msgspec.Struct, omit_defaults=True):
 
 def json_response(value: Any, status: int = 200) -> web.Response:
     """``value`` as compact JSON with a newline at its end; ``<``, ``>``, ``&`` and line separators are escaped as Go does."""
+    return json_of(json_bytes(value), status)
+
+
+def json_of(body: bytes, status: int = 200) -> web.Response:
+    """The answer whose body :func:`json_bytes` has made before."""
     return web.Response(
-        body=json_bytes(value),
+        body=body,
         status=status,
         headers={"Content-Type": "application/json; charset=utf-8", "X-Content-Type-Options": "nosniff"},
     )

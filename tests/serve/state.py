@@ -34,10 +34,10 @@ async def without_snapshots(database_url: str, data: Path) -> AsyncIterator[Insi
         "CODER_HTTP_ADDRESS": f"127.0.0.1:{http}",
         "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{prometheus}",
     }
-    settings = load({}, env).settings
-    app = await create_app(settings)
+    loaded = load({}, env)
+    app = await create_app(loaded)
     await rename(app[STORE], "snapshots", "away")
-    async with listening(app, settings) as url, aiohttp.ClientSession(url) as client:
+    async with listening(app, loaded.settings) as url, aiohttp.ClientSession(url) as client:
         yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)
 
 
