@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
+import msgspec
+
 from collector.config.loading import Loaded, Source, without_userinfo
 from collector.config.options import OPTIONS, STRUCTURED, Group, Option, OptionType
 from collector.config.values import HostPort
@@ -15,9 +17,7 @@ from collector.wire.config import Address, ConfigOption, DeploymentConfig, Optio
 
 # The page shows it, and no option sets it.
 WITHOUT_OPTION: Mapping[str, Any] = {"telemetry.trace": False}
-PARENTS_SHOWN = 2  # levels of a group that the page shows
-
-_LISTS = (OptionType.STRING_ARRAY, OptionType.LINKS, OptionType.EXTERNAL_AUTH)
+LEVELS = 2  # of a group, which the page shows
 
 
 def deployment_config(loaded: Loaded) -> DeploymentConfig:
@@ -69,7 +69,7 @@ def _config_value(option: Option, value: Any) -> Any:
         case OptionType.HOST_PORT:
             return Address(value.host, str(value.port) if value.port >= 0 else "")
         case OptionType.REGEXP | OptionType.LINKS | OptionType.EXTERNAL_AUTH:
-            return {"value": value}
+            return {"value": _plain(value)}
     return _plain(value)
 
 
@@ -101,10 +101,19 @@ def _option_value(option: Option, value: Any, source: Source) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """As JSON has it: durations are nanoseconds, addresses and paths texts."""
-    if isinstance(value, timedelta):
-        return value // timedelta(microseconds=1) * 1_000
-    return without_userinfo(str(value)) if isinstance(value, str | HostPort | Path) else value
+    """As JSON has it: durations are nanoseconds, addresses and paths texts; no URL in it has userinfo."""
+    match value:
+        case timedelta():
+            return value // timedelta(microseconds=1) * 1_000
+        case str() | Path() | HostPort():
+            return without_userinfo(str(value))
+        case tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {key: _plain(item) for key, item in value.items()}
+        case msgspec.Struct():
+            return _plain(msgspec.structs.asdict(value))
+    return value
 
 
 def _annotations(option: Option) -> dict[str, str]:
@@ -112,7 +121,7 @@ def _annotations(option: Option) -> dict[str, str]:
     return dict.fromkeys((*option.annotations, *(name for name, holds in derived.items() if holds)), "true")
 
 
-def _group(groups: tuple[Group, ...], levels: int = PARENTS_SHOWN) -> OptionGroup:
+def _group(groups: tuple[Group, ...], levels: int = LEVELS) -> OptionGroup:
     parent: OptionGroup | dict[str, str] = _group(groups[:-1], levels - 1) if groups[:-1] or levels > 1 else {}
     last = groups[-1] if groups else Group()
     return OptionGroup(parent, last.name, last.yaml, last.description)

@@ -54,7 +54,7 @@ def shown_lines(loaded: Loaded) -> Iterator[str]:
 def _shown(option: Option, value: Any, source: Source) -> str:
     if option.secret:
         return "" if source is Source.NONE else MASK
-    shown = _flow(value) if _is_compound(value) else without_userinfo(text(value))
+    shown = without_userinfo(_flow(value) if _is_compound(value) else text(value))
     return shown if shown.isprintable() else ascii(shown)[1:-1]
 
 

@@ -34,7 +34,6 @@ FILLED = {
     "CODER_SUPPORT_LINKS": '[{"name": "Help", "target": "https://help.example"}]',
     "CODER_EXTERNAL_AUTH_0_ID": "gh",
     "CODER_OIDC_EMAIL_DOMAIN": "example.com",
-    "CODER_WEBHOOK": "",
     "CODER_ACCESS_URL": "https://csp.example",
 }
 
@@ -132,6 +131,8 @@ def test_userinfo_is_removed() -> None:
     urls = {
         "CODER_DERP_SERVER_RELAY_URL": "https://ada:s3cret@relay.example",
         "CODER_OIDC_ISSUER_URL": "https://s3cret@id.example",
+        "CODER_EXTERNAL_AUTH_0_AUTH_URL": "https://ada:s3cret@git.example",
+        "CODER_OIDC_SCOPES": "https://s3cret@scope.example",
     }
     found = answer(urls)
 

@@ -12,7 +12,7 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.config.flags import add_flags
+from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import load
 from collector.config.options import OPTIONS
 from collector.config.values import HostPort
@@ -236,6 +236,19 @@ def test_help_tells_groups_variables_and_defaults() -> None:
     assert [option.env for option in acting if f"${option.env}" not in text] == []
     assert [option.flag for option in acting if option.default and f"default {option.default}]" not in text] == []
     assert [option.env for option in OPTIONS if not option.acts and f"${option.env}" in text and option.env] == []
+
+
+def test_help_all_tells_every_option(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """``--help-all`` has every flag with its variable, and marks those that have no effect here."""
+    monkeypatch.setenv("COLUMNS", "200")  # no name is broken in two
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--help-all", action=HelpAll, nargs=0)
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--help-all"])
+    text = " ".join(capsys.readouterr().out.split())
+
+    assert [option.flag for option in OPTIONS if f"--{option.flag} " not in text or f"${option.env}" not in text] == []
+    assert text.count("no effect here") == len([option for option in OPTIONS if not option.acts])
 
 
 def test_a_misspelt_variable_is_warned_about() -> None:
