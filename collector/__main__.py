@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -25,12 +26,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What follows a flag that is misspelt may be a secret: the flags alone are named.
         parser.error(f"unrecognized arguments: {' '.join(_flag(argument) for argument in unknown)}")
     try:
-        return int(args.run(args))
+        code = args.run(args)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read has had enough, as "head" does. What is left in the buffer must not fail again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except CollectorError as error:
         print(f"collector: {' '.join(f'{error.message} {error.detail}'.split())}", file=sys.stderr)
         return 2 if isinstance(error, InvalidInput | InvalidOption) else 1
     except KeyboardInterrupt:
         return 130
+    return int(code)
 
 
 def _flag(argument: str) -> str:

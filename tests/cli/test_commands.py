@@ -278,3 +278,14 @@ def test_help_of_serve(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
     heading = next(number for number, line in enumerate(lines) if line.startswith("Networking"))
     listed = [number for number, line in enumerate(lines) if line.strip().startswith("--http-address")]
     assert listed[-1] > heading
+
+
+def test_a_reader_may_stop_early() -> None:
+    """A pipe that is closed before all is printed ends the command without a word."""
+    command = [sys.executable, "-m", "collector", "config", "show"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 1

@@ -64,7 +64,7 @@ async def test_the_summary_is_what_arrived() -> None:
     for count in summary.csp:
         by_kind[count.effective_directive, count.disposition] += count.acknowledged
     assert by_kind == csp_reports(recorder)
-    assert summary.csp_sent == summary.csp_acknowledged == by_kind.total() > 100
+    assert summary.csp_sent == summary.csp_acknowledged == by_kind.total() > 0
     newest = {row["agent_id"]: row["stats"] for row in recorder.agents}
     assert msgspec.to_builtins(summary.expected.sessions) == {
         app: sum(stats[f"session_count_{app}"] for stats in newest.values())
