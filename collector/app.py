@@ -6,25 +6,25 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from functools import partial
-from ipaddress import ip_network
 from pathlib import Path
 from typing import NamedTuple
 
 from aiohttp import web
 
-import collector
+from collector import entrance
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.settings import Settings
+from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import BUDGET, CAP, CREDENTIALS, DEPLOYMENT, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.auth import REFRESH_KEYS_S, Credentials
-from collector.http.body import client_address
 from collector.http.errors import errors_middleware
 from collector.http.front import Door
 from collector.http.guard import Guard, Handler
-from collector.http.limits import Budget, SlidingWindow
+from collector.http.limits import Budget
 from collector.http.observe import observing
+from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
 from collector.pages import overview, session, static
 from collector.pages.page import PAGES, Pages
@@ -46,10 +46,9 @@ from collector.wire.errors import InvalidOption
 from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
-VERSION = f"v{collector.__version__}"
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
-LOOKUPS_A_MINUTE = 3_000  # of unknown credentials from addresses past their limit: 50 reads a second at the most
+CERTIFICATES_EVERY = timedelta(seconds=10)
 PURGE_EVERY = timedelta(minutes=10)
 
 
@@ -61,6 +60,12 @@ class Route(NamedTuple):
     handler: Handler
     access: Access
     limited: bool = True  # by CODER_API_RATE_LIMIT
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """What is registered: pages and probes answer HEAD too, the API refuses it as the real server does."""
+        outside = self.access is Access.PUBLIC and not self.path.startswith("/api/")
+        return (self.method, "HEAD") if self.method == "GET" and outside else (self.method,)
 
 
 ROUTES = (
@@ -87,6 +92,7 @@ ROUTES = (
 )
 
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
+CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOW, DEPLOYMENT)  # what the Prometheus listener reads
 
@@ -99,29 +105,31 @@ def wall_clock() -> int:
 async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> web.Application:
     """The service, migrated and with its first users and keys committed; starting it starts the writer and the jobs."""
     settings = loaded.settings
+    certificates = entrance.certificates(settings)
     store = await _migrated_store(settings)
-    app = web.Application(middlewares=[observing(VERSION), errors_middleware])
-    app[NOW], app[STORE] = now, store
+    guard = entrance.guard(settings, credentials := Credentials(store, now=now, clock=time.monotonic))
+    app = web.Application(middlewares=list(entrance.middlewares(settings, guard)))
+    app[NOW], app[STORE], app[CREDENTIALS], app[GUARD] = now, store, credentials, guard
+    if certificates is not None:
+        app[CERTIFICATES] = certificates
     first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings)))
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
-    app[CREDENTIALS] = Credentials(store, now=now, clock=time.monotonic)
     app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
     app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
-    app[GUARD] = guard = _guard(settings, app[CREDENTIALS])
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(access_url=settings.access_url or None, metrics_url=f"http://{metrics}/metrics" if metrics else None)
     app[csp.DOOR] = await _csp_door(app, guard)
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
         open_gate = route.access is Access.CSP or not route.limited
-        app.router.add_route(
-            route.method, route.path, route.handler if open_gate else guard.handler(route.access, route.path, route.handler)
-        )
+        handler = route.handler if open_gate else guard.handler(route.access, route.path, route.handler)
+        for method in route.methods:
+            app.router.add_route(method, route.path, handler)
     app.cleanup_ctx.append(_running)
     return app
 
@@ -162,17 +170,6 @@ def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
     )
 
 
-def _guard(settings: Settings, credentials: Credentials) -> Guard:
-    limited = settings.api_rate_limit >= 0 and not settings.disable_rate_limits
-    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
-    return Guard(
-        credentials,
-        SlidingWindow(settings.api_rate_limit or 512, clock=time.time) if limited else None,
-        address=lambda request: client_address(request, settings.proxy_trusted_headers, trusted),
-        lookups=Budget(LOOKUPS_A_MINUTE, time.monotonic),
-    )
-
-
 def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[Job]:
     """Everything that is done on a schedule."""
     store, writer, now, cap = app[STORE], app[WRITER], app[NOW], app[CAP]
@@ -194,6 +191,8 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[J
     )
     yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
     yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
+    if CERTIFICATES in app:
+        yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("cap", measure, CAP_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
 

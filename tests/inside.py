@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,10 @@ from aiohttp import web
 from collector.app import FIRST, create_app
 from collector.cli.listen import listening
 from collector.config.loading import load
+from collector.http.appkeys import NOW, STORE
+from collector.persist.accounts import create_token, create_user
 from collector.persist.meta import FirstSecrets
+from collector.wire.identity import Role
 from tests.postgres import free_port
 
 
@@ -54,6 +58,12 @@ class Inside:
         async with self.client.post(path, data=body, headers=headers) as response:
             return response.status, await response.json()
 
+    async def token(self, role: str) -> str:
+        """A token, good for a day, of a new user with that role."""
+        store, now = self.app[STORE], self.app[NOW]()
+        user = await store.transact(partial(create_user, username=f"the-{role}", role=Role(role), now=now))
+        return await store.transact(partial(create_token, user_id=user.id, lifetime_ms=86_400_000, now=now))
+
     async def metrics(self) -> dict[str, float]:
         """Every sample of the exporter, by its name with labels."""
         async with self.client.get(self.prometheus_url) as response:
@@ -75,5 +85,6 @@ async def running(database_url: str, data: Path, **options: str) -> AsyncIterato
     }
     loaded = load({}, env)
     app = await create_app(loaded)
-    async with listening(app, loaded.settings) as url, aiohttp.ClientSession(url) as client:
+    url = f"http://127.0.0.1:{http}"  # whatever the access URL is
+    async with listening(app, loaded.settings), aiohttp.ClientSession(url) as client:
         yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from collector.app import create_metrics_app, doors
+from collector.app import CERTIFICATES, create_metrics_app, doors
 from collector.config.settings import Settings
 from collector.config.values import HostPort
 from collector.http.front import install
@@ -19,12 +19,6 @@ from collector.wire.errors import InvalidOption
 
 KEEPALIVE_S = 75  # longer than what proxies keep their connections for, so that it is they who close them
 METRICS_SHUTDOWN_S = 1.0  # a scrape is lost without harm, and what browsers sent is still to be drained
-TLS_VERSIONS = {
-    "tls10": ssl.TLSVersion.TLSv1,
-    "tls11": ssl.TLSVersion.TLSv1_1,
-    "tls12": ssl.TLSVersion.TLSv1_2,
-    "tls13": ssl.TLSVersion.TLSv1_3,
-}
 
 
 class _WithoutBytes(logging.Filter):
@@ -44,7 +38,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
     """Start ``app`` and listen; gives the address for people. Leaving it drains: requests under way get their answer.
 
     Raises:
-        InvalidOption: an address cannot be listened on, or a certificate cannot be used.
+        InvalidOption: an address cannot be listened on.
     """
     logging.getLogger("aiohttp.server").addFilter(WITHOUT_BYTES)
     runner = _runner(app, settings.shutdown_timeout.total_seconds())
@@ -53,7 +47,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[s
         await runner.setup()
         install(runner, doors(app))
         await metrics.setup()
-        yield await _listen(runner, metrics, settings)
+        yield await _listen(app, runner, metrics, settings)
     finally:
         await metrics.cleanup()
         await runner.cleanup()
@@ -69,14 +63,14 @@ def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
     )
 
 
-async def _listen(runner: web.AppRunner, metrics: web.AppRunner, settings: Settings) -> str:
+async def _listen(app: web.Application, runner: web.AppRunner, metrics: web.AppRunner, settings: Settings) -> str:
     """Open every listener and return the address for people."""
     url = settings.access_url.rstrip("/")
     if settings.http_enable:
         await _site(runner, settings.http_address, "CODER_HTTP_ADDRESS")
         url = url or f"http://{settings.http_address}"
     if settings.tls_enable:
-        await _site(runner, settings.tls_address, "CODER_TLS_ADDRESS", _tls(settings))
+        await _site(runner, settings.tls_address, "CODER_TLS_ADDRESS", app[CERTIFICATES].context)
         url = url or f"https://{settings.tls_address}"
     if settings.prometheus_enable:
         await _site(metrics, settings.prometheus_address, "CODER_PROMETHEUS_ADDRESS")
@@ -89,14 +83,3 @@ async def _site(runner: web.AppRunner, address: HostPort, option: str, tls: ssl.
     except OSError as error:
         words = os.strerror(error.errno) if error.errno and error.errno > 0 else error  # uvloop's own repeat the address
         raise InvalidOption(f"{option}: cannot listen on {address}: {words}") from error
-
-
-def _tls(settings: Settings) -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = TLS_VERSIONS[settings.tls_min_version]
-    for certificate, key in zip(settings.tls_cert_files, settings.tls_key_files, strict=True):
-        try:
-            context.load_cert_chain(certificate, key)
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidOption(f"CODER_TLS_CERT_FILE: cannot use {certificate}: {error}") from error
-    return context

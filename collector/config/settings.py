@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from collector.config.values import NOWHERE, HostPort, duration_text
+from collector.config.values import NOWHERE, HostPort, duration_text, read_int
 from collector.wire.errors import InvalidOption
+
+HSTS_OPTIONS = {"includesubdomains": "includeSubDomains", "preload": "preload"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,20 +19,46 @@ class Settings:
     write_config: bool  # print the options as YAML and end
     http_address: HostPort  # port below 0: plain HTTP is off
     access_url: str  # "" when not set
+    redirect_to_access_url: bool
+    docs_url: str
     prometheus_enable: bool
     prometheus_address: HostPort
     agent_stat_refresh_interval: timedelta
+    health_check_refresh: timedelta
+    health_check_threshold_database: timedelta
+    usage_stats_enable: bool
     pg_connection_url: str = field(repr=False)  # holds a password
+    pg_auth: str  # password, or awsiamrds, which is refused
+    pg_conn_max_open: int
+    pg_conn_max_idle: str  # a number, or auto
     api_rate_limit: int  # requests a minute, caller and route; negative: none
     disable_rate_limits: bool
+    allow_all_cors: bool
     logging_human: str  # a path; "": off
     logging_json: str  # a path; "": off
+    logging_stackdriver: str  # a path; "": off
+    log_filter: tuple[str, ...]  # regular expressions
     verbose: bool
     tls_enable: bool
     tls_address: HostPort
     tls_cert_files: tuple[str, ...]
     tls_key_files: tuple[str, ...]  # parallel to the certificates
     tls_min_version: str  # tls10, tls11, tls12 or tls13
+    tls_ciphers: tuple[str, ...]  # by their names in the standards; empty: the usual ones
+    tls_allow_insecure_ciphers: bool
+    tls_client_auth: str  # none, request, require-any, verify-if-given or require-and-verify
+    tls_client_ca_file: str  # "" when not set
+    tls_redirect_http: bool
+    strict_transport_security: int  # seconds; 0: off
+    strict_transport_security_options: tuple[str, ...]  # includeSubDomains, preload
+    secure_auth_cookie: bool
+    samesite_auth_cookie: str  # lax or none
+    session_duration: timedelta
+    disable_session_expiry_refresh: bool
+    default_token_lifetime: timedelta
+    max_token_lifetime: timedelta
+    max_admin_token_lifetime: timedelta  # of owners
+    api_keys_retention: timedelta  # 0: for ever
     proxy_trusted_headers: tuple[str, ...]  # X-Forwarded-For, in this spelling
     proxy_trusted_origins: tuple[str, ...]  # networks in CIDR notation
     data_dir: Path  # absolute
@@ -53,9 +81,22 @@ class Settings:
         return self.http_address != NOWHERE
 
     @property
+    def strict_transport_security_header(self) -> str:
+        """The header's value; "" when browsers are told nothing."""
+        if not self.strict_transport_security:
+            return ""
+        options = dict.fromkeys(HSTS_OPTIONS[option.casefold()] for option in self.strict_transport_security_options)
+        return "; ".join([f"max-age={self.strict_transport_security}", *options])
+
+    @property
     def database_url(self) -> str:
         """What ``persist.engine.open_store`` takes: PostgreSQL's URL if there is one, else SQLite in the data directory."""
         return self.pg_connection_url or f"sqlite:///{self.data_dir}/collector.db"
+
+    @property
+    def idle_connections(self) -> int:
+        """How many connections to PostgreSQL stay open; ValueError if the text says neither a number nor auto."""
+        return max(1, self.pg_conn_max_open // 3) if self.pg_conn_max_idle == "auto" else read_int(self.pg_conn_max_idle)
 
 
 def check(settings: Settings) -> None:
@@ -65,7 +106,9 @@ def check(settings: Settings) -> None:
         InvalidOption: naming the options; the PostgreSQL URL is never shown.
     """
     _check_listeners(settings)
+    _check_https(settings)
     _check_store(settings)
+    _check_connections(settings)
     if settings.csp_hours_retention < settings.csp_minutes_retention:
         raise InvalidOption(
             f"COLLECTOR_CSP_HOURS_RETENTION ({duration_text(settings.csp_hours_retention)}) must not be shorter than "
@@ -90,6 +133,14 @@ def _check_listeners(settings: Settings) -> None:
         )
 
 
+def _check_https(settings: Settings) -> None:
+    for option in settings.strict_transport_security_options:
+        if option.casefold() not in HSTS_OPTIONS:
+            raise InvalidOption(f"CODER_STRICT_TRANSPORT_SECURITY_OPTIONS: {option!r} is neither includeSubDomains nor preload")
+    if settings.redirect_to_access_url and not settings.access_url:
+        raise InvalidOption("CODER_REDIRECT_TO_ACCESS_URL is true, but CODER_ACCESS_URL is empty")
+
+
 def _check_store(settings: Settings) -> None:
     url = settings.pg_connection_url
     if url and not url.startswith(("postgres://", "postgresql://")):
@@ -97,3 +148,19 @@ def _check_store(settings: Settings) -> None:
     if not url and any(character in str(settings.data_dir) for character in "?#%"):
         # They would end the path, or be decoded, in the URLs that SQLite's file is opened with.
         raise InvalidOption(f"COLLECTOR_DATA_DIR: {str(settings.data_dir)!r} must not hold any of ? # %")
+
+
+def _check_connections(settings: Settings) -> None:
+    if settings.pg_connection_url and settings.pg_auth != "password":
+        raise InvalidOption(
+            f"CODER_PG_AUTH: {settings.pg_auth!r} is not available here: CODER_PG_CONNECTION_URL must hold a password"
+        )
+    try:
+        idle = settings.idle_connections
+    except ValueError:
+        idle = 0
+    if not 1 <= idle <= settings.pg_conn_max_open:
+        raise InvalidOption(
+            f"CODER_PG_CONN_MAX_IDLE: {settings.pg_conn_max_idle[:20]!r} must be auto, or a number from 1 to"
+            f" CODER_PG_CONN_MAX_OPEN ({settings.pg_conn_max_open})"
+        )

@@ -217,6 +217,7 @@ FORMATS: Mapping[str, Callable[[str], Any]] = {
     "header": _read_header,
     "cidr": _read_cidr,
     "uuid": read_uuid,
+    "regexp": read_regexp,
 }
 
 

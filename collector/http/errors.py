@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from collector.wire.errors import (
+    BypassRefused,
     CollectorError,
     Conflict,
     Forbidden,
@@ -35,6 +36,7 @@ STATUS: dict[type[CollectorError], int] = {
     NotFound: 404,
     Conflict: 409,
     TooLarge: 413,
+    BypassRefused: 428,
     RateLimited: 429,
     Overloaded: 503,
 }

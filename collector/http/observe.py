@@ -15,8 +15,11 @@ from collector.http.guard import RATE
 log = structlog.get_logger(__name__)
 
 
-def observing(version: str) -> Middleware:
-    """The outermost middleware, around the one that turns errors into answers."""
+def observing(version: str, *, transport_security: str = "") -> Middleware:
+    """The outermost middleware, around the one that turns errors into answers.
+
+    ``transport_security`` is the value of Strict-Transport-Security, which is sent over HTTPS alone (RFC 6797, 7.2).
+    """
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -25,6 +28,8 @@ def observing(version: str) -> Middleware:
         response = await handler(request)
         response.headers.setdefault("X-Coder-Build-Version", version)
         response.headers.setdefault("X-Coder-Request-Id", request_id)
+        if transport_security and request.secure:
+            response.headers["Strict-Transport-Security"] = transport_security
         if RATE in request:
             response.headers.update(request[RATE].headers)
         seconds = time.perf_counter() - started

@@ -66,5 +66,9 @@ class RateLimited(CollectorError):
         self.retry_after = retry_after
 
 
+class BypassRefused(CollectorError):
+    """A user who is no owner asked to be let past the rate limit."""
+
+
 class Overloaded(CollectorError):
     """Nothing was stored: the queue is full or the store failed for longer than the caller may wait. Try again later."""

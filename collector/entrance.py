@@ -1,0 +1,65 @@
+"""What stands before every handler, built from the settings: certificates, the gate, and the middleware around it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from ipaddress import ip_network
+
+from aiohttp.typedefs import Middleware
+
+import collector
+from collector.config.settings import Settings
+from collector.http.auth import Credentials
+from collector.http.body import client_address
+from collector.http.crossorigin import cross_origin
+from collector.http.errors import errors_middleware
+from collector.http.guard import Guard, unmatched
+from collector.http.limits import Budget, SlidingWindow
+from collector.http.observe import observing
+from collector.http.redirect import to_access_url
+from collector.http.tls import Certificates, TlsOptions
+
+LOOKUPS_A_MINUTE = 3_000  # of unknown credentials from addresses past their limit: 50 reads a second at the most
+VERSION = f"v{collector.__version__}"
+# Below these only whoever is signed in learns that a path is none, as with the real server.
+SIGNED_IN_BELOW = ("/api/v2/deployment", "/api/v2/experiments", "/api/v2/users")
+
+
+def certificates(settings: Settings) -> Certificates | None:
+    """Read before anything else is done, so that a file that cannot be used costs nothing."""
+    if not settings.tls_enable:
+        return None
+    return Certificates(
+        TlsOptions(
+            certificates=tuple(zip(settings.tls_cert_files, settings.tls_key_files, strict=True)),
+            min_version=settings.tls_min_version,
+            ciphers=settings.tls_ciphers,
+            allow_insecure_ciphers=settings.tls_allow_insecure_ciphers,
+            client_auth=settings.tls_client_auth,
+            client_ca_file=settings.tls_client_ca_file,
+        )
+    )
+
+
+def guard(settings: Settings, credentials: Credentials) -> Guard:
+    """The gate, with the limit of requests unless it is lifted."""
+    limited = settings.api_rate_limit >= 0 and not settings.disable_rate_limits
+    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
+    return Guard(
+        credentials,
+        SlidingWindow(settings.api_rate_limit or 512, clock=time.time) if limited else None,
+        address=lambda request: client_address(request, settings.proxy_trusted_headers, trusted),
+        lookups=Budget(LOOKUPS_A_MINUTE, time.monotonic),
+    )
+
+
+def middlewares(settings: Settings, guard: Guard) -> Iterable[Middleware]:
+    """Around every request that no door takes, the outermost first."""
+    yield observing(VERSION, transport_security=settings.strict_transport_security_header)
+    yield cross_origin(allow_all=settings.allow_all_cors)
+    from_http = settings.tls_enable and settings.tls_redirect_http
+    if settings.access_url and (settings.redirect_to_access_url or from_http):
+        yield to_access_url(settings.access_url, from_other_hosts=settings.redirect_to_access_url, from_http=from_http)
+    yield errors_middleware
+    yield unmatched(guard, SIGNED_IN_BELOW)

@@ -1,0 +1,72 @@
+"""Who is sent to the access URL, on the real listeners."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import Authority
+from tests.inside import Inside, running
+from tests.postgres import free_port
+
+SHOP = "https://collector.example"
+
+
+async def sent(inside: Inside, path: str, host: str, method: str = "GET") -> tuple[int, str | None]:
+    """The status of a request, and where its answer points."""
+    async with inside.client.request(method, path, headers={"Host": host}, allow_redirects=False) as response:
+        return response.status, response.headers.get("Location")
+
+
+async def test_pages_are_sent_to_the_access_url(tmp_path: Path) -> None:
+    """Under another host whatever can be read is a 307 to the same path and query, under the right one it is itself."""
+    async with running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP, CODER_REDIRECT_TO_ACCESS_URL="true") as inside:
+        assert await sent(inside, "/?range=7d", "other.example") == (307, f"{SHOP}/?range=7d")
+        assert await sent(inside, f"{inside.url}//a//b", "other.example:80", "HEAD") == (307, f"{SHOP}/a/b")
+        for host in ("collector.example", "Collector.example:443"):
+            assert await sent(inside, "/", host) == (200, None)
+
+
+async def test_probes_and_what_brings_data_are_not_sent_away(tmp_path: Path) -> None:
+    """A probe asks this very instance, and a browser's report may not follow a redirect."""
+    async with running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP, CODER_REDIRECT_TO_ACCESS_URL="true") as inside:
+        assert await sent(inside, "/healthz", "10.0.0.7:3000") == (200, None)
+        assert (await sent(inside, inside.csp_path, "other.example", "POST"))[0] == 400  # an empty body
+        assert (await sent(inside, "/api/v2/ingest/agent-stats", "other.example", "POST"))[0] == 401
+
+
+async def test_without_the_option_every_host_is_served(tmp_path: Path) -> None:
+    """An access URL alone sends nobody anywhere."""
+    async with running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP) as inside:
+        assert await sent(inside, "/", "other.example") == (200, None)
+
+
+@pytest.mark.parametrize(("choice", "redirected"), [("true", True), ("false", False)])
+async def test_http_is_sent_to_https(tmp_path: Path, choice: str, redirected: bool) -> None:
+    """With HTTPS on, plain HTTP goes to an access URL that is https, unless this machine or a private network is named."""
+    authority = Authority(tmp_path)
+    pair, port = authority.pair("one"), free_port()
+    options = {
+        "CODER_TLS_ENABLE": "true",
+        "CODER_TLS_ADDRESS": f"127.0.0.1:{port}",
+        "CODER_TLS_CERT_FILE": str(pair.certificate),
+        "CODER_TLS_KEY_FILE": str(pair.key),
+        "CODER_TLS_REDIRECT_HTTP_TO_HTTPS": choice,
+        "CODER_ACCESS_URL": SHOP,
+        "CODER_STRICT_TRANSPORT_SECURITY": "63072000",
+        "CODER_STRICT_TRANSPORT_SECURITY_OPTIONS": "includesubdomains,preload",
+    }
+    async with running("sqlite", tmp_path, **options) as inside:
+        expected = (307, f"{SHOP}/") if redirected else (200, None)
+        assert await sent(inside, "/", "collector.example") == expected
+        for host in ("127.0.0.1:3000", "localhost:3000", "192.168.1.7", "[::1]:3000", "[fe80::1]"):
+            assert await sent(inside, "/", host) == (200, None)
+
+        context = ssl.create_default_context(cafile=str(authority.file))
+        async with inside.client.get(f"https://127.0.0.1:{port}/", ssl=context) as response:
+            assert response.status == 200
+            assert response.headers["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains; preload"
+        async with inside.client.get("/") as response:
+            assert "Strict-Transport-Security" not in response.headers
