@@ -44,7 +44,7 @@ _CHAIN: list[structlog.typing.Processor] = [
 
 
 def configure_logging(settings: Settings) -> None:
-    """Send every log line where the settings say: lines for people, lines of JSON, both, or none. May be called again.
+    """Send every log line where the settings say: lines for people, of JSON, for Google Cloud, or none. May be called again.
 
     Raises:
         InvalidOption: a log file cannot be opened.
@@ -55,9 +55,14 @@ def configure_logging(settings: Settings) -> None:
         old.close()
     root.addHandler(_handler(settings.logging_human, "CODER_LOGGING_HUMAN", _human_line))
     root.addHandler(_handler(settings.logging_json, "CODER_LOGGING_JSON", _json_line))
+    root.addHandler(_handler(settings.logging_stackdriver, "CODER_LOGGING_STACKDRIVER", _stackdriver_line))
+    if settings.log_filter:
+        wanted = _WantedDebug(settings.log_filter)
+        for handler in root.handlers:
+            handler.addFilter(wanted)
     root.setLevel(logging.WARNING)
     for name in TALKING:
-        logging.getLogger(name).setLevel(logging.DEBUG if settings.verbose else logging.INFO)
+        logging.getLogger(name).setLevel(logging.DEBUG if settings.verbose or settings.log_filter else logging.INFO)
     logging.getLogger(SILENT).disabled = True
     # A full disk must not turn each log line into a traceback on stderr, with the values as they came.
     logging.raiseExceptions = False
@@ -71,6 +76,21 @@ def configure_logging(settings: Settings) -> None:
 
 class _LineFormatter(structlog.stdlib.ProcessorFormatter):
     """Ours; the type tells :func:`configure_logging` which handlers it may replace."""
+
+
+class _WantedDebug(logging.Filter):
+    """Of debug messages only those whose logger or message one of the patterns is found in; of all others every one."""
+
+    def __init__(self, patterns: Sequence[str]) -> None:
+        super().__init__()
+        self._patterns = [re.compile(pattern) for pattern in patterns]
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno > logging.DEBUG:
+            return True
+        # structlog leaves its event in the record as a mapping, to be rendered by the handler.
+        message = str(record.msg.get("event", "")) if isinstance(record.msg, Mapping) else record.getMessage()
+        return any(pattern.search(record.name) or pattern.search(message) for pattern in self._patterns)
 
 
 def _handler(path: str, option: str, line: Callable[[Mapping[str, Any]], str]) -> logging.Handler:
@@ -121,7 +141,7 @@ def _json_line(entry: Mapping[str, Any]) -> str:
     """The same as one JSON object in ASCII; ``fields`` is an object of its own, so that no key can pose as ``level``."""
     return json.dumps(
         {
-            "ts": entry["at"].isoformat(timespec="microseconds").replace("+00:00", "Z"),
+            "ts": _rfc3339(entry["at"]),
             "level": entry["level"].upper(),
             "msg": entry["message"],
             "logger_names": entry["logger"].split("."),
@@ -129,6 +149,24 @@ def _json_line(entry: Mapping[str, Any]) -> str:
         },
         separators=(",", ":"),
     )
+
+
+def _stackdriver_line(entry: Mapping[str, Any]) -> str:
+    """The same as Google Cloud Logging takes it from a container's output: severity, message, time, labels, a payload."""
+    return json.dumps(
+        {
+            "severity": entry["level"].upper(),
+            "message": entry["message"],
+            "time": _rfc3339(entry["at"]),
+            "logging.googleapis.com/labels": {"logger": entry["logger"]},
+            "fields": entry["fields"],
+        },
+        separators=(",", ":"),
+    )
+
+
+def _rfc3339(at: datetime) -> str:
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _human_value(value: Any) -> str:

@@ -74,6 +74,43 @@ def test_the_form_for_machines(settings: Settings) -> None:
     }
 
 
+def test_the_form_for_google_cloud(settings: Settings, tmp_path: Path) -> None:
+    """Severity, message and time have the names that its agent looks for; the values stand in an object of their own."""
+    configure_logging(replace(settings, logging_stackdriver=str(tmp_path / "cloud.log")))
+    structlog.get_logger("collector.http").warning("slow", severity="forged", seconds=2)
+
+    entry = json.loads(*_lines(str(tmp_path / "cloud.log")))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", entry.pop("time"))
+    assert entry == {
+        "severity": "WARNING",
+        "message": "slow",
+        "logging.googleapis.com/labels": {"logger": "collector.http"},
+        "fields": {"severity": "forged", "seconds": 2},
+    }
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_a_filter_lets_wanted_debug_messages_through(settings: Settings, verbose: bool) -> None:
+    """By logger or by message, of ours and of a library, with verbose or without; what is no debug message always passes."""
+    configure_logging(replace(settings, log_filter=(r"^collector\.http", "handled|loaded"), verbose=verbose))
+    for name in ("collector.http.auth", "collector.rollup"):
+        structlog.get_logger(name).debug("a request was handled", agent="collector.http")
+        structlog.get_logger(name).debug("nothing", said="handled")
+        structlog.get_logger(name).info("nothing")
+    logging.getLogger("aiohttp.server").debug("module %s", "loaded")
+    logging.getLogger("aiohttp.server").debug("module")
+
+    lines = [re.sub(r"^.*?\[(\w+)\] +([^:]+): (.*?)(  .*)?$", r"\1 \2 \3", line) for line in _lines(settings.logging_human)]
+    assert lines == [
+        "debug collector.http.auth a request was handled",
+        "debug collector.http.auth nothing",
+        "info collector.http.auth nothing",
+        "debug collector.rollup a request was handled",
+        "info collector.rollup nothing",
+        "debug aiohttp.server module loaded",
+    ]
+
+
 def test_one_line_per_event_whatever_it_holds(settings: Settings) -> None:
     """Control characters, line separators, escapes and lone surrogates in message, key, value and exception are escaped."""
     configure_logging(settings)
