@@ -1,10 +1,12 @@
-"""What stands before every handler, built from the settings: certificates, the gate, and the middleware around it."""
+"""What stands before every handler, built from the settings: certificates, who is who, the gate, the middleware."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from ipaddress import ip_network
+from typing import Literal
 
 from aiohttp.typedefs import Middleware
 
@@ -19,8 +21,11 @@ from collector.http.limits import Budget, SlidingWindow
 from collector.http.observe import observing
 from collector.http.redirect import to_access_url
 from collector.http.tls import Certificates, TlsOptions
+from collector.pages.session import SignIn
+from collector.persist.engine import Store
 
 LOOKUPS_A_MINUTE = 3_000  # of unknown credentials from addresses past their limit: 50 reads a second at the most
+MS = timedelta(milliseconds=1)
 VERSION = f"v{collector.__version__}"
 # Below these only whoever is signed in learns that a path is none, as with the real server.
 SIGNED_IN_BELOW = ("/api/v2/deployment", "/api/v2/experiments", "/api/v2/users")
@@ -40,6 +45,18 @@ def certificates(settings: Settings) -> Certificates | None:
             client_ca_file=settings.tls_client_ca_file,
         )
     )
+
+
+def credentials(settings: Settings, store: Store, *, now: Callable[[], int]) -> Credentials:
+    """Who is who, and how long a session of the pages goes on."""
+    session_ms = None if settings.disable_session_expiry_refresh else settings.session_duration // MS
+    return Credentials(store, now=now, clock=time.monotonic, session_ms=session_ms)
+
+
+def sign_in(settings: Settings) -> SignIn:
+    """What a sign-in to the pages gives."""
+    same_site: Literal["Lax", "None"] = "None" if settings.samesite_auth_cookie == "none" else "Lax"
+    return SignIn(settings.session_duration // MS, always_secure=settings.secure_auth_cookie, same_site=same_site)
 
 
 def guard(settings: Settings, credentials: Credentials) -> Guard:

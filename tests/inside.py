@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from collector.app import FIRST, create_app
+from collector.app import FIRST, create_app, wall_clock
 from collector.cli.listen import listening
 from collector.config.loading import load
 from collector.http.appkeys import NOW, STORE
@@ -73,7 +73,9 @@ class Inside:
 
 
 @asynccontextmanager
-async def running(database_url: str, data: Path, **options: str) -> AsyncIterator[Inside]:
+async def running(
+    database_url: str, data: Path, now: Callable[[], int] = wall_clock, /, **options: str
+) -> AsyncIterator[Inside]:
     """A collector on an empty database, with ``options`` from the environment on top of free ports."""
     http, prometheus = free_port(), free_port()
     env = {
@@ -84,7 +86,7 @@ async def running(database_url: str, data: Path, **options: str) -> AsyncIterato
         **options,
     }
     loaded = load({}, env)
-    app = await create_app(loaded)
+    app = await create_app(loaded, now=now)
     url = f"http://127.0.0.1:{http}"  # whatever the access URL is
     async with listening(app, loaded.settings), aiohttp.ClientSession(url) as client:
         yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)

@@ -22,14 +22,13 @@ from collector.persist.accounts import (
     ID_LENGTH,
     SECRET_LENGTH,
     TOUCH_EVERY_MS,
-    StoredToken,
-    find_token,
     is_token,
     secret_hash,
     touch_tokens,
 )
 from collector.persist.engine import Store, storage_failed
 from collector.persist.keys import KEY_LENGTH, find_key, is_key, live_keys, newest_browser_keys
+from collector.persist.sessions import SLIDE_EVERY_MS, Presented, find_presented, slide_sessions
 from collector.wire.errors import Overloaded, Unauthorized
 from collector.wire.identity import IngestKey, KeyKind, User
 
@@ -59,7 +58,7 @@ log = structlog.get_logger(__name__)
 
 
 class _Trusted(NamedTuple):
-    token: StoredToken
+    found: Presented
     until: float  # of the monotonic clock
 
 
@@ -106,23 +105,32 @@ class Credentials:
         store: where the accounts are.
         now: milliseconds since the epoch, for expiry.
         clock: monotonic seconds, for trust.
+        session_ms: for how long a session lasts from its last use; None: its end is fixed.
         cached_at_most: entries of one cache; past it the oldest is forgotten and costs a read again.
     """
 
     def __init__(
-        self, store: Store, *, now: Callable[[], int], clock: Callable[[], float], cached_at_most: int = CACHED_AT_MOST
+        self,
+        store: Store,
+        *,
+        now: Callable[[], int],
+        clock: Callable[[], float],
+        session_ms: int | None = None,
+        cached_at_most: int = CACHED_AT_MOST,
     ) -> None:
         self._store = store
         self._now = now
         self._clock = clock
+        self._session_ms = session_ms
         self._cached_at_most = cached_at_most
         self._tokens: OrderedDict[bytes, _Trusted] = OrderedDict()
         self._browser_keys: OrderedDict[str, IngestKey] = OrderedDict()
         self._feed_keys: OrderedDict[bytes, IngestKey] = OrderedDict()
         self._used: set[str] = set()  # ids of the tokens whose last_used_at is due
+        self._used_sessions: set[str] = set()  # ids of the sessions whose end is to be moved
 
     async def user(self, token: str, before_lookup: Check | None = None) -> User:
-        """The user that ``token`` belongs to.
+        """The user that ``token``, which may be a session, belongs to.
 
         ``before_lookup`` may refuse to ask the store about a token that it has not confirmed before.
 
@@ -130,7 +138,18 @@ class Credentials:
             Unauthorized: with the reason as its detail.
             Overloaded: when the store had to be asked and could not answer.
         """
-        token_id, secret = _parts(token)
+        return (await self._good(token, before_lookup)).token.user
+
+    async def token_id(self, token: str) -> str:
+        """The id of ``token``, or of the token that a session was begun with. Raises as :meth:`user` does."""
+        return (await self._good(token, None)).token_id
+
+    def forget(self, token: str) -> None:
+        """Remember ``token`` no longer: it has just been ended."""
+        self._tokens.pop(_sha256(token), None)
+
+    async def _good(self, token: str, before_lookup: Check | None) -> Presented:
+        presented_id, secret = _parts(token)
         if not is_token(token):
             raise Unauthorized(SIGNED_OUT, UNKNOWN_TOKEN)
         presented = _sha256(token)
@@ -138,13 +157,16 @@ class Credentials:
         if trusted is None and before_lookup is not None:
             before_lookup()
         if trusted is None or self._clock() >= trusted.until:
-            trusted = await self._confirm(presented, token_id, secret)
-        stored, now = trusted.token, self._now()
+            trusted = await self._confirm(presented, presented_id, secret)
+        found, now = trusted.found, self._now()
+        stored = found.token
         if stored.expires_at <= now:
             raise Unauthorized(SIGNED_OUT, f'API key expired at "{_go_time(stored.expires_at)}".')
         if stored.last_used_at is None or stored.last_used_at <= now - TOUCH_EVERY_MS:
-            self._used.add(token_id)
-        return stored.user
+            self._used.add(found.token_id)
+        if found.session_ends is not None and found.session_ends <= now + (self._session_ms or 0) - SLIDE_EVERY_MS:
+            self._used_sessions.add(presented_id)
+        return found
 
     def known_key(self, text: str) -> IngestKey | None:
         """The key that ``text`` is, if it is remembered. Costs no I/O; None does not mean that it is unknown to the store."""
@@ -198,24 +220,28 @@ class Credentials:
 
     async def note_use(self, write: Write) -> None:
         """Note through ``write`` that the tokens presented since the last time were used. When it fails, the next one does."""
-        used, self._used = self._used, set()
-        if not used:
-            return
+        used, sessions = self._used, self._used_sessions
+        self._used, self._used_sessions = set(), set()
         try:
-            await write(partial(touch_tokens, token_ids=used, now=self._now()))
+            if used:
+                await write(partial(touch_tokens, token_ids=used, now=self._now()))
+            if sessions:
+                lifetime_ms = self._session_ms or 0
+                await write(partial(slide_sessions, session_ids=sessions, lifetime_ms=lifetime_ms, now=self._now()))
         except BaseException:
             self._used |= used
+            self._used_sessions |= sessions
             raise
 
-    async def _confirm(self, presented: bytes, token_id: str, secret: str) -> _Trusted:
+    async def _confirm(self, presented: bytes, presented_id: str, secret: str) -> _Trusted:
         asked_at = self._clock()
-        stored = await self._read(partial(find_token, token_id=token_id))
-        if stored is None:
+        found = await self._read(partial(find_presented, presented_id=presented_id))
+        if found is None:
             self._tokens.pop(presented, None)
             raise Unauthorized(SIGNED_OUT, UNKNOWN_TOKEN)
-        if not hmac.compare_digest(stored.secret_hash, secret_hash(secret)):
+        if not hmac.compare_digest(found.token.secret_hash, secret_hash(secret)):
             raise Unauthorized(SIGNED_OUT, WRONG_SECRET)
-        trusted = _Trusted(stored, asked_at + TRUST_TOKEN_S)
+        trusted = _Trusted(found, asked_at + TRUST_TOKEN_S)
         self._remember(self._tokens, presented, trusted)
         return trusted
 

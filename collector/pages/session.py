@@ -1,19 +1,23 @@
-"""Signing in and out of the pages: a token from the form becomes an http-only cookie, and goes with it."""
+"""Signing in and out of the pages: a token from the form begins a session, whose name is an http-only cookie."""
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Literal, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
 
-from collector.http.appkeys import CREDENTIALS
+from collector.http.appkeys import CREDENTIALS, NOW, WRITER
 from collector.http.auth import TOKEN_NAME
 from collector.http.body import read
 from collector.pages.page import PAGES
+from collector.persist.accounts import is_token
+from collector.persist.sessions import create_session, end_session
 from collector.wire.errors import Unauthorized
 from collector.wire.identity import User
 
-COOKIE_DAYS = 7  # asks for the token once a week; a revoked or expired token ends it at once
+COOKIE_S = 400 * 86_400  # it is the service that ends a session: the cookie must not end before; browsers keep none longer
 MAX_FORM_BYTES = 2_048  # a token has 33 characters
 
 NO_TOKEN = "Paste a token to sign in."  # noqa: S105  # words
@@ -21,8 +25,19 @@ UNKNOWN_TOKEN = "This token is unknown, expired or revoked."  # noqa: S105
 FOREIGN_FORM = "Sign in from this page itself: the form came from another site."
 
 
+class SignIn(NamedTuple):
+    """What the options say of a sign-in."""
+
+    lifetime_ms: int  # of a session that is not used
+    always_secure: bool = False  # the cookie, also where the browser does not seem to speak https
+    same_site: Literal["Lax", "None"] = "Lax"
+
+
+SIGN_IN: web.AppKey[SignIn] = web.AppKey("sign_in", SignIn)
+
+
 async def viewer(request: web.Request) -> User | None:
-    """The user whose token the cookie carries; None when there is none or it is no longer good."""
+    """The user whose session the cookie carries; None when there is none or it is no longer good."""
     token = request.cookies.get(TOKEN_NAME)
     if not token:
         return None
@@ -39,29 +54,30 @@ async def post_signin(request: web.Request) -> web.Response:
     token = await _submitted_token(request)
     if not token:
         return _form(request, NO_TOKEN, status=400)
+    app = request.app
     try:
-        await request.app[CREDENTIALS].user(token)
+        token_id = await app[CREDENTIALS].token_id(token)
     except Unauthorized:
         return _form(request, UNKNOWN_TOKEN, status=401)
+    begin = partial(create_session, token_id=token_id, lifetime_ms=app[SIGN_IN].lifetime_ms, now=app[NOW]())
+    session = await app[WRITER].write(begin)
     answer = _to_overview()
-    answer.set_cookie(
-        TOKEN_NAME,
-        token,
-        max_age=COOKIE_DAYS * 86_400,
-        httponly=True,
-        secure=_is_https(request),
-        # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
-        samesite="Lax",
-    )
+    # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
+    same_site = app[SIGN_IN].same_site
+    answer.set_cookie(TOKEN_NAME, session, max_age=COOKIE_S, httponly=True, secure=_is_secure(request), samesite=same_site)
     return answer
 
 
 async def post_signout(request: web.Request) -> web.Response:
-    """Drop the cookie and go to the page, which then shows the form. The token itself stays good."""
+    """End the session, drop the cookie and go to the page, which then shows the form. The token itself stays good."""
     if not came_from_here(request):
         return _form(request, FOREIGN_FORM, status=403)
+    app, presented = request.app, request.cookies.get(TOKEN_NAME, "")
+    if is_token(presented):
+        await app[WRITER].write(partial(end_session, session=presented))
+        app[CREDENTIALS].forget(presented)
     answer = _to_overview()
-    answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_https(request), samesite="Lax")
+    answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_secure(request), samesite=app[SIGN_IN].same_site)
     return answer
 
 
@@ -82,9 +98,9 @@ async def _submitted_token(request: web.Request) -> str:
     return form.get("token", [""])[0].strip()
 
 
-def _is_https(request: web.Request) -> bool:
-    """Whether the browser spoke https, also to a proxy that passes plain http on; it says so in ``Origin``."""
-    return request.secure or request.headers.get("Origin", "").startswith("https://")
+def _is_secure(request: web.Request) -> bool:
+    """Whether the browser spoke https, also to a proxy that passes plain http on, which ``Origin`` says; or is to."""
+    return request.app[SIGN_IN].always_secure or request.secure or request.headers.get("Origin", "").startswith("https://")
 
 
 def _to_overview() -> web.Response:

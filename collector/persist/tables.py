@@ -56,8 +56,7 @@ writer_marks = Table(
     "writer_marks",
     metadata,
     Column("writer", Text, primary_key=True),
-    Column("batch", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False),
+    *_numbers("batch", "at"),
 )
 
 # ── Who may do what: grows by administrative acts only ─────────────────────────────────────────────────────────────
@@ -80,6 +79,16 @@ tokens = Table(
     Column("expires_at", BigInteger, nullable=False),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+)
+
+# One row a sign-in to the pages; bounded by their duration: retention removes what has ended.
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", Text, primary_key=True),  # 10 characters, the first part of the cookie's ID-SECRET
+    Column("token_id", Text, ForeignKey("tokens.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
 )
 
 projects = Table(
@@ -280,8 +289,7 @@ snapshots = Table(
     Column("deployment", Text, primary_key=True),
     Column("collected_at", BigInteger, primary_key=True),
     Column("source", Text, nullable=False),  # reports, later also upstream and telemetry
-    Column("aggregated_from", BigInteger, nullable=False),
-    Column("next_update_at", BigInteger, nullable=False),
+    *_numbers("aggregated_from", "next_update_at"),
     *_numbers("pending", "building", "running", "failed", "stopped"),
     Column("connection_latency_p50_ms", Double, nullable=False),  # -1: no latency seen
     Column("connection_latency_p95_ms", Double, nullable=False),

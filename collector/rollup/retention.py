@@ -46,7 +46,9 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     agent_stats: int = DAY_MS
     workspaces: int = 30 * DAY_MS  # since the last message about a deleted one
     snapshots: int = 30 * DAY_MS
-    credentials: int = 90 * DAY_MS  # since a token expired, or a token or key was revoked
+    tokens: int = 7 * DAY_MS  # since they expired or were revoked
+    sessions: int = 0  # since they ended
+    ingest_keys: int = 90 * DAY_MS  # since they were revoked
     writer_marks: int = DAY_MS
 
 
@@ -149,8 +151,9 @@ RULES = (
         _older(tables.workspaces, "updated_at", tables.workspaces.c.deleted),
     ),
     Rule("snapshots", "snapshots", lambda keep: keep.snapshots, _older(tables.snapshots, "collected_at")),
-    Rule("tokens", "tokens that expired or were revoked", lambda keep: keep.credentials, _dead_tokens),
-    Rule("ingest_keys", "revoked ingest keys", lambda keep: keep.credentials, _older(tables.ingest_keys, "revoked_at")),
+    Rule("sessions", "sessions of the pages", lambda keep: keep.sessions, _older(tables.sessions, "expires_at")),
+    Rule("tokens", "tokens that expired or were revoked", lambda keep: keep.tokens, _dead_tokens),
+    Rule("ingest_keys", "revoked ingest keys", lambda keep: keep.ingest_keys, _older(tables.ingest_keys, "revoked_at")),
     Rule("writer_marks", "marks of ended writers", lambda keep: keep.writer_marks, _older(tables.writer_marks, "at")),
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -12,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from collector.http.appkeys import CREDENTIALS, DEPLOYMENT, NOW, SNAPSHOTS, STORE
+from collector.http.appkeys import CREDENTIALS, DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.http.auth import TOKEN_NAME, Credentials
 from collector.pages import overview, session, static
 from collector.pages.page import PAGES, Pages
@@ -21,6 +21,7 @@ from collector.persist.engine import Store
 from collector.persist.keys import create_key
 from collector.persist.projects import ensure_project
 from collector.persist.tables import violations
+from collector.persist.writer import Writer
 from collector.rollup import snapshot as snapshots
 from collector.rollup.agentstats import AgentUse
 from collector.rollup.snapshot import Snapshot, Snapshots
@@ -117,10 +118,17 @@ def doorstep() -> web.Application:
     """What is served before anybody has signed in: it needs no store."""
     app = web.Application()
     app[PAGES] = Pages(metrics_url="http://127.0.0.1:2112/metrics")
+    app[session.SIGN_IN] = session.SignIn(DAY)
     app.router.add_post("/signin", session.post_signin)
     app.router.add_post("/signout", session.post_signout)
     app.router.add_get("/static/{digest}/{name:.+}", static.get_static)
     return app
+
+
+async def _writing(app: web.Application) -> AsyncIterator[None]:
+    app[WRITER].start()
+    yield
+    await app[WRITER].close()
 
 
 def pages_app(store: Store, *, now: Callable[[], int] = lambda: MOMENT) -> web.Application:
@@ -128,6 +136,8 @@ def pages_app(store: Store, *, now: Callable[[], int] = lambda: MOMENT) -> web.A
     app = doorstep()
     app[STORE], app[NOW], app[DEPLOYMENT], app[SNAPSHOTS] = store, now, DEPLOYED, Snapshots()
     app[CREDENTIALS] = Credentials(store, now=now, clock=lambda: 0.0)
+    app[WRITER] = Writer(store, {}, queue_limit=1, submit_timeout=1)
+    app.cleanup_ctx.append(_writing)
     app.router.add_get("/", overview.get_overview)
     app.router.add_get("/api/v2/deployment/stats/history", get_stats_history)
     return app

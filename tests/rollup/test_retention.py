@@ -51,12 +51,17 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
     ),
     "snapshots": (NOW - KEEP.snapshots, lambda at: SNAPSHOT | {"deployment": f"d{at % 2}", "collected_at": at}, []),
     "tokens": (
-        NOW - KEEP.credentials,
+        NOW - KEEP.tokens,
         lambda at: TOKEN | {"id": str(at), "expires_at": at},
         [TOKEN | {"id": "valid", "expires_at": NOW + DAY_MS}],
     ),
+    "sessions": (
+        NOW - KEEP.sessions,
+        lambda at: {"id": str(at), "token_id": "valid", "secret_hash": b"x", "expires_at": at},
+        [],
+    ),
     "ingest_keys": (
-        NOW - KEEP.credentials,
+        NOW - KEEP.ingest_keys,
         lambda at: KEY | {"project_id": 1, "id": str(at), "revoked_at": at},
         [KEY | {"project_id": 1, "id": "valid", "revoked_at": None}],
     ),
@@ -110,7 +115,7 @@ async def test_revoked_tokens_go_before_they_expire(store: Store) -> None:
     await prepare(store)
 
     def fill(connection: Connection) -> None:
-        for name, revoked_at in (("old", NOW - KEEP.credentials - 1), ("new", NOW - 1), ("never", None)):
+        for name, revoked_at in (("old", NOW - KEEP.tokens - 1), ("new", NOW - 1), ("never", None)):
             row = TOKEN | {"id": name, "expires_at": NOW + 1_000 * DAY_MS, "revoked_at": revoked_at}
             connection.execute(insert(tables.tokens).values(row))
 
