@@ -18,7 +18,7 @@ from collector.config.settings import Settings
 from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import BUDGET, CAP, CREDENTIALS, DEPLOYMENT, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
-from collector.http.auth import REFRESH_KEYS_S, Credentials
+from collector.http.auth import REFRESH_KEYS_S
 from collector.http.errors import errors_middleware
 from collector.http.front import Door
 from collector.http.guard import Guard, Handler
@@ -42,6 +42,7 @@ from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
 from collector.serve import config, deployment, exporter, health
 from collector.serve import csp as violations
+from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
 from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.records import AgentReport, CspIntake, Workspace
@@ -49,6 +50,7 @@ from collector.wire.records import AgentReport, CspIntake, Workspace
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
 CERTIFICATES_EVERY = timedelta(seconds=10)
+FOREVER_MS = 1 << 52  # 142,000 years
 PURGE_EVERY = timedelta(minutes=10)
 
 
@@ -107,7 +109,8 @@ async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> 
     settings = loaded.settings
     certificates = entrance.certificates(settings)
     store = await _migrated_store(settings)
-    guard = entrance.guard(settings, credentials := Credentials(store, now=now, clock=time.monotonic))
+    credentials = entrance.credentials(settings, store, now=now)
+    guard = entrance.guard(settings, credentials)
     app = web.Application(middlewares=list(entrance.middlewares(settings, guard)))
     app[NOW], app[STORE], app[CREDENTIALS], app[GUARD] = now, store, credentials, guard
     if certificates is not None:
@@ -117,12 +120,19 @@ async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> 
     app[DEPLOYMENT] = await store.transact(deployment_id)
     app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
+    app[LATENCY] = _latency(settings, store)
+    app[agentstats.COLLECTED] = settings.usage_stats_enable
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
     app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
-    app[PAGES] = Pages(access_url=settings.access_url or None, metrics_url=f"http://{metrics}/metrics" if metrics else None)
+    app[PAGES] = Pages(
+        access_url=settings.access_url or None,
+        metrics_url=f"http://{metrics}/metrics" if metrics else None,
+        links=[("Documentation", settings.docs_url), *((link.name, link.target) for link in settings.support_links)],
+    )
+    app[session.SIGN_IN] = entrance.sign_in(settings)
     app[csp.DOOR] = await _csp_door(app, guard)
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
@@ -147,7 +157,7 @@ async def _migrated_store(settings: Settings) -> Store:
     if not settings.pg_connection_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate.upgrade(settings.database_url)
-    return open_store(settings.database_url)
+    return open_store(settings.database_url, pool_size=settings.pg_conn_max_open, idle=settings.idle_connections)
 
 
 def _admin_token(settings: Settings) -> str | None:
@@ -168,6 +178,11 @@ def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
         submit_timeout=settings.submit_timeout.total_seconds(),
         ended=rows.ended,
     )
+
+
+def _latency(settings: Settings, store: Store) -> Latency:
+    refresh, threshold = settings.health_check_refresh, settings.health_check_threshold_database
+    return Latency(store, time.monotonic, good_for=refresh.total_seconds(), threshold=threshold.total_seconds())
 
 
 def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[Job]:
@@ -208,6 +223,7 @@ def _retentions(settings: Settings) -> Retentions:
         agent_stats=milliseconds(settings.agent_stats_retention),
         workspaces=milliseconds(settings.workspace_retention),
         snapshots=milliseconds(settings.snapshot_retention),
+        tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
     )
 
 

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from collector.config.values import NOWHERE, HostPort, duration_text, read_int
+from collector.config.values import NOWHERE, HostPort, duration_text
+from collector.wire.config import Link
 from collector.wire.errors import InvalidOption
-
-HSTS_OPTIONS = {"includesubdomains": "includeSubDomains", "preload": "preload"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +20,7 @@ class Settings:
     access_url: str  # "" when not set
     redirect_to_access_url: bool
     docs_url: str
+    support_links: tuple[Link, ...]
     prometheus_enable: bool
     prometheus_address: HostPort
     agent_stat_refresh_interval: timedelta
@@ -55,9 +55,6 @@ class Settings:
     samesite_auth_cookie: str  # lax or none
     session_duration: timedelta
     disable_session_expiry_refresh: bool
-    default_token_lifetime: timedelta
-    max_token_lifetime: timedelta
-    max_admin_token_lifetime: timedelta  # of owners
     api_keys_retention: timedelta  # 0: for ever
     proxy_trusted_headers: tuple[str, ...]  # X-Forwarded-For, in this spelling
     proxy_trusted_origins: tuple[str, ...]  # networks in CIDR notation
@@ -85,7 +82,7 @@ class Settings:
         """The header's value; "" when browsers are told nothing."""
         if not self.strict_transport_security:
             return ""
-        options = dict.fromkeys(HSTS_OPTIONS[option.casefold()] for option in self.strict_transport_security_options)
+        options = dict.fromkeys(self.strict_transport_security_options)  # each once
         return "; ".join([f"max-age={self.strict_transport_security}", *options])
 
     @property
@@ -95,8 +92,9 @@ class Settings:
 
     @property
     def idle_connections(self) -> int:
-        """How many connections to PostgreSQL stay open; ValueError if the text says neither a number nor auto."""
-        return max(1, self.pg_conn_max_open // 3) if self.pg_conn_max_idle == "auto" else read_int(self.pg_conn_max_idle)
+        """How many connections to PostgreSQL stay open when nothing is done, at most all of them."""
+        asked = self.pg_conn_max_open // 3 if self.pg_conn_max_idle == "auto" else int(self.pg_conn_max_idle)
+        return max(1, min(asked, self.pg_conn_max_open))
 
 
 def check(settings: Settings) -> None:
@@ -106,9 +104,7 @@ def check(settings: Settings) -> None:
         InvalidOption: naming the options; the PostgreSQL URL is never shown.
     """
     _check_listeners(settings)
-    _check_https(settings)
     _check_store(settings)
-    _check_connections(settings)
     if settings.csp_hours_retention < settings.csp_minutes_retention:
         raise InvalidOption(
             f"COLLECTOR_CSP_HOURS_RETENTION ({duration_text(settings.csp_hours_retention)}) must not be shorter than "
@@ -133,34 +129,14 @@ def _check_listeners(settings: Settings) -> None:
         )
 
 
-def _check_https(settings: Settings) -> None:
-    for option in settings.strict_transport_security_options:
-        if option.casefold() not in HSTS_OPTIONS:
-            raise InvalidOption(f"CODER_STRICT_TRANSPORT_SECURITY_OPTIONS: {option!r} is neither includeSubDomains nor preload")
-    if settings.redirect_to_access_url and not settings.access_url:
-        raise InvalidOption("CODER_REDIRECT_TO_ACCESS_URL is true, but CODER_ACCESS_URL is empty")
-
-
 def _check_store(settings: Settings) -> None:
     url = settings.pg_connection_url
     if url and not url.startswith(("postgres://", "postgresql://")):
         raise InvalidOption("CODER_PG_CONNECTION_URL must begin with postgres:// or postgresql://")
-    if not url and any(character in str(settings.data_dir) for character in "?#%"):
-        # They would end the path, or be decoded, in the URLs that SQLite's file is opened with.
-        raise InvalidOption(f"COLLECTOR_DATA_DIR: {str(settings.data_dir)!r} must not hold any of ? # %")
-
-
-def _check_connections(settings: Settings) -> None:
-    if settings.pg_connection_url and settings.pg_auth != "password":
+    if url and settings.pg_auth != "password":
         raise InvalidOption(
             f"CODER_PG_AUTH: {settings.pg_auth!r} is not available here: CODER_PG_CONNECTION_URL must hold a password"
         )
-    try:
-        idle = settings.idle_connections
-    except ValueError:
-        idle = 0
-    if not 1 <= idle <= settings.pg_conn_max_open:
-        raise InvalidOption(
-            f"CODER_PG_CONN_MAX_IDLE: {settings.pg_conn_max_idle[:20]!r} must be auto, or a number from 1 to"
-            f" CODER_PG_CONN_MAX_OPEN ({settings.pg_conn_max_open})"
-        )
+    if not url and any(character in str(settings.data_dir) for character in "?#%"):
+        # They would end the path, or be decoded, in the URLs that SQLite's file is opened with.
+        raise InvalidOption(f"COLLECTOR_DATA_DIR: {str(settings.data_dir)!r} must not hold any of ? # %")

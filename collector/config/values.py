@@ -194,6 +194,12 @@ def _read_cidr(text: str) -> str:
         raise ValueError("is not a network like 10.0.0.0/8") from None
 
 
+def _read_idle(text: str) -> str:
+    if text != "auto" and read_int(text) < 1:
+        raise ValueError("is neither auto nor a number from 1")
+    return text
+
+
 READERS: Mapping[OptionType, Callable[[str], Any]] = {
     OptionType.STRING: str,
     OptionType.BOOL: read_bool,
@@ -218,6 +224,7 @@ FORMATS: Mapping[str, Callable[[str], Any]] = {
     "cidr": _read_cidr,
     "uuid": read_uuid,
     "regexp": read_regexp,
+    "idle-connections": _read_idle,
 }
 
 

@@ -6,8 +6,18 @@ from aiohttp import web
 
 from collector.ingest import intake
 from collector.normalize.agentstats import agent_reports
+from collector.wire.records import Refusal
+
+COLLECTED: web.AppKey[bool] = web.AppKey("collected", bool)  # CODER_STATS_COLLECTION_USAGE_STATS_ENABLE
+NOT_COLLECTED = "usage statistics are not collected here"
 
 
 async def post_agent_stats(request: web.Request) -> web.Response:
-    """Store agent reports; a repeated ``id`` is accepted and counts once."""
-    return await intake.take(request, agent_reports)
+    """Store agent reports; a repeated ``id`` is accepted and counts once. Where none are collected each is rejected."""
+    return await intake.take(request, agent_reports if request.app[COLLECTED] else _not_collected)
+
+
+def _not_collected(body: bytes, *, deployment: str, received_at: int) -> intake.Decoded:
+    """Every row as a refusal, those that would be one anyway with their own words: what is accepted is what is stored."""
+    records, refusals = agent_reports(body, deployment=deployment, received_at=received_at)
+    return (), [*refusals, *(Refusal(index, NOT_COLLECTED) for index, _ in records)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,6 +21,7 @@ POLICY = (
 )
 HOST = re.compile(r"([A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not listened on
+LINKED = ("http", "https", "mailto")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 HEADERS = {
@@ -37,9 +39,12 @@ class Pages:
 
     ``access_url`` is where people and browsers reach the collector, for an instance behind a proxy; without it the
     request's own scheme and host are taken. ``metrics_url`` is the address of the Prometheus listener, None when it is off.
+    ``links`` are names and targets for the foot of every page; one that a browser could run instead of visiting is left out.
     """
 
-    def __init__(self, *, access_url: str | None = None, metrics_url: str | None = None) -> None:
+    def __init__(
+        self, *, access_url: str | None = None, metrics_url: str | None = None, links: Iterable[tuple[str, str]] = ()
+    ) -> None:
         self.assets: Assets = load_assets()
         self._access_url = access_url.rstrip("/") if access_url else None
         self._metrics_url = metrics_url
@@ -51,7 +56,8 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.filters["count"] = units.count
-        self._templates.globals.update(asset=self.assets.url, version=collector.__version__)
+        shown = [(name or target, target) for name, target in links if urlsplit(target).scheme in LINKED]
+        self._templates.globals.update(asset=self.assets.url, version=collector.__version__, links=shown)
 
     def base_url(self, request: web.Request) -> str:
         """Scheme and host under which this request's sender reaches the collector, without a slash at the end.

@@ -81,20 +81,27 @@ def _sqlite_failed(error: sqlite3.Error) -> bool:
     return isinstance(error, sqlite3.OperationalError | sqlite3.InternalError) or type(error) is sqlite3.DatabaseError
 
 
+def ping(connection: Connection) -> None:
+    """Let the database answer once."""
+    connection.exec_driver_sql("SELECT 1").scalar_one()
+
+
 def driver(connection: Connection) -> sqlite3.Connection:
     """The driver's own connection below a SQLite one."""
     return connection.connection.dbapi_connection  # type: ignore[return-value] # of a SQLite connection it is just that
 
 
-def open_store(url: str, *, pool_size: int = 10) -> Store:
+def open_store(url: str, *, pool_size: int = 10, idle: int | None = None) -> Store:
     """Open the database at ``url``: ``sqlite:///path``, or ``postgres[ql]://`` as libpq takes it.
+
+    Of up to ``pool_size`` connections to PostgreSQL ``idle`` stay open when nothing is done; None: all.
 
     Raises:
         InvalidOption: when the URL cannot be understood.
     """
     if url.startswith("sqlite:"):
         return SqliteStore(Path(make_url(url).database or ""))
-    return PostgresStore(url, pool_size=pool_size)
+    return PostgresStore(url, pool_size=pool_size, idle=pool_size if idle is None else idle)
 
 
 class SqliteStore:
@@ -206,7 +213,7 @@ class PostgresStore:
 
     dialect = "postgresql"
 
-    def __init__(self, url: str, *, pool_size: int) -> None:
+    def __init__(self, url: str, *, pool_size: int, idle: int) -> None:
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             connect_args=asyncpg_connect_args(
@@ -218,8 +225,8 @@ class PostgresStore:
                     "timezone": "UTC",
                 },
             ),
-            pool_size=pool_size,
-            max_overflow=0,
+            pool_size=idle,
+            max_overflow=pool_size - idle,
             pool_pre_ping=True,  # a restarted server costs one reconnect, not a failed request
         )
         self._snapshot = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)

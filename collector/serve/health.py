@@ -13,6 +13,7 @@ from aiohttp import web
 from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, WRITER
 from collector.http.errors import json_response
 from collector.rollup.store_cap import StoreState
+from collector.serve.latency import LATENCY, Latency
 
 STALE_INTERVALS = 3  # one rollup may fail or be slow; three in a row are news
 
@@ -32,10 +33,19 @@ async def get_healthz(_request: web.Request) -> web.Response:
 
 async def get_readyz(request: web.Request) -> web.Response:
     """Answer 200 when every check passes, else 503; the body names the checks either way."""
-    checks = list(_checks(request.app))
+    checks = [*_checks(request.app), await _database(request.app[LATENCY])]
     ready = all(check.ok for check in checks)
     body = {"status": "ready" if ready else "not ready", "checks": [check._asdict() for check in checks]}
     return json_response(body, status=200 if ready else 503)
+
+
+async def _database(latency: Latency) -> Check:
+    """A slow database is said, but still does its work."""
+    median = await latency.median()
+    if median is None:
+        return Check("database", False, "it does not answer")
+    slow = ", which is slow" if median > latency.threshold else ""
+    return Check("database", True, f"it answers within {median * 1000:.1f} ms{slow}")
 
 
 def _checks(app: web.Application) -> Iterator[Check]:

@@ -41,6 +41,8 @@ BY_FORMAT: dict[str, tuple[str, Any]] = {
     "http-url": ("https://csp.example/base", "https://csp.example/base"),
     "header": ("x-real-ip,x-forwarded-for", ("X-Real-Ip", "X-Forwarded-For")),
     "cidr": ("10.1.2.3/8,fd00::/8", ("10.0.0.0/8", "fd00::/8")),
+    "regexp": ("^ab+c,handled$", ("^ab+c", "handled$")),
+    "idle-connections": ("5", "5"),
     "uuid": (f'{{"guests": ["{UUID.upper()}"]}}', {"guests": (UUID,)}),
 }
 BY_NAME: dict[str, tuple[str, Any]] = {

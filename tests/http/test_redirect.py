@@ -37,9 +37,10 @@ async def test_probes_and_what_brings_data_are_not_sent_away(tmp_path: Path) -> 
         assert (await sent(inside, "/api/v2/ingest/agent-stats", "other.example", "POST"))[0] == 401
 
 
-async def test_without_the_option_every_host_is_served(tmp_path: Path) -> None:
-    """An access URL alone sends nobody anywhere."""
-    async with running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP) as inside:
+@pytest.mark.parametrize("options", [{"CODER_ACCESS_URL": SHOP}, {"CODER_REDIRECT_TO_ACCESS_URL": "true"}])
+async def test_without_both_options_every_host_is_served(tmp_path: Path, options: dict[str, str]) -> None:
+    """An access URL alone sends nobody anywhere, and without one there is nowhere to send anybody."""
+    async with running("sqlite", tmp_path, **options) as inside:
         assert await sent(inside, "/", "other.example") == (200, None)
 
 

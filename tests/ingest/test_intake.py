@@ -8,7 +8,10 @@ import uuid
 from pathlib import Path
 from typing import Any
 
-from collector.http.appkeys import BUDGET, CAP
+from sqlalchemy import select
+
+from collector.http.appkeys import BUDGET, CAP, STORE
+from collector.persist.tables import agent_stats
 from collector.rollup.store_cap import StoreState
 from tests.inside import running
 
@@ -38,3 +41,14 @@ async def test_a_refused_body_costs_no_budget(tmp_path: Path) -> None:
 
         assert (await inside.post("/api/v2/ingest/agent-stats", body, **inside.feed))[0] == 503
         assert inside.app[BUDGET].take(inside.secrets.feed_key[:10], 3) == 3
+
+
+async def test_where_usage_is_not_collected_every_row_is_rejected(tmp_path: Path) -> None:
+    """Nothing is stored and nothing is called accepted; a row that is no report keeps its own words."""
+    async with running("sqlite", tmp_path, CODER_STATS_COLLECTION_USAGE_STATS_ENABLE="false") as inside:
+        status, answer = await inside.post("/api/v2/ingest/agent-stats", json.dumps([a_report(), 7]), **inside.feed)
+        assert (status, answer["accepted"]) == (200, 0)
+        assert answer["rejected"][0] == {"index": 0, "error": "usage statistics are not collected here"}
+        assert "not collected" not in answer["rejected"][1]["error"]
+        stored = await inside.app[STORE].read(lambda connection: connection.execute(select(agent_stats)).all())
+        assert stored == []
