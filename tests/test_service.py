@@ -20,8 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.certificates import Authority
 from tests.postgres import free_port
-from tests.requirements import program
 from tests.service import ROOT, SECRETS, Service, run_service
 
 REPORT = json.dumps(
@@ -251,35 +251,36 @@ def test_a_database_out_of_reach(tmp_path: Path) -> None:
 
 
 def test_tls(tmp_path: Path) -> None:
-    """With a certificate and a key the service answers over HTTPS, and plain HTTP can be left out."""
-    certificate, key, port = tmp_path / "cert.pem", tmp_path / "key.pem", free_port()
-    subject = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    files = ["-keyout", str(key), "-out", str(certificate)]
-    request = [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", *subject, *files]
-    subprocess.run(request, check=True, capture_output=True)
+    """With a certificate and a key the service answers over HTTPS."""
+    authority, port = Authority(tmp_path), free_port()
+    pair = authority.pair("one")
     tls = {
         "CODER_TLS_ENABLE": "true",
         "CODER_TLS_ADDRESS": f"127.0.0.1:{port}",
-        "CODER_TLS_CERT_FILE": str(certificate),
-        "CODER_TLS_KEY_FILE": str(key),
+        "CODER_TLS_CERT_FILE": str(pair.certificate),
+        "CODER_TLS_KEY_FILE": str(pair.key),
     }
     with run_service(tmp_path, **tls) as service:
         url = f"https://127.0.0.1:{port}/csp/reports?key={service.browser_key}"
-        trusting = ssl.create_default_context(cafile=str(certificate))
+        trusting = ssl.create_default_context(cafile=str(authority.file))
         with urllib.request.urlopen(urllib.request.Request(url, REPORT), context=trusting, timeout=10) as response:
             assert (response.status, response.read()) == (200, b'"ok"\n')
         assert service.get("/api/v2/csp/violations")["count"] == 1
 
 
-def test_a_certificate_that_is_none(tmp_path: Path) -> None:
-    """A certificate file that cannot be used is one line that names the option, and exit code 2."""
-    file = tmp_path / "cert.pem"
-    file.write_text("no certificate")
+@pytest.mark.parametrize("wrong", ["certificate", "key"])
+def test_a_certificate_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
+    """A file that is no certificate, and the key of another, are one line that names them, exit code 2, and no first start."""
+    authority = Authority(tmp_path)
+    pair, other = authority.pair("one"), authority.pair("two")
+    if wrong == "certificate":
+        pair.certificate.write_text("no certificate")
     tls = {"CODER_TLS_ENABLE": "true", "CODER_TLS_ADDRESS": f"127.0.0.1:{free_port()}"}
-    files = {"CODER_TLS_CERT_FILE": str(file), "CODER_TLS_KEY_FILE": str(file)}
+    files = {"CODER_TLS_CERT_FILE": str(pair.certificate), "CODER_TLS_KEY_FILE": str(other.key)}
 
     ended = serve_and_fail(environment(tmp_path / "data", **tls, **files))
 
     assert ended.returncode == 2
-    assert "Traceback" not in ended.stderr
-    assert ended.stderr.splitlines()[-1].startswith("collector: CODER_TLS_CERT_FILE: ")
+    assert len(ended.stderr.splitlines()) == 1
+    assert ended.stderr.startswith(f"collector: CODER_TLS_CERT_FILE: cannot use '{pair.certificate}' with the key")
+    assert not (tmp_path / "data").exists()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
@@ -13,9 +14,12 @@ from collector.http.auth import TOKEN_NAME
 from collector.http.body import read
 from collector.pages.page import PAGES
 from collector.persist.accounts import is_token
+from collector.persist.engine import storage_failed
 from collector.persist.sessions import create_session, end_session
-from collector.wire.errors import Unauthorized
+from collector.wire.errors import Overloaded, Unauthorized
 from collector.wire.identity import User
+
+T = TypeVar("T")
 
 COOKIE_S = 400 * 86_400  # it is the service that ends a session: the cookie must not end before; browsers keep none longer
 MAX_FORM_BYTES = 2_048  # a token has 33 characters
@@ -60,7 +64,7 @@ async def post_signin(request: web.Request) -> web.Response:
     except Unauthorized:
         return _form(request, UNKNOWN_TOKEN, status=401)
     begin = partial(create_session, token_id=token_id, lifetime_ms=app[SIGN_IN].lifetime_ms, now=app[NOW]())
-    session = await app[WRITER].write(begin)
+    session = await _written(request, begin)
     answer = _to_overview()
     # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
     same_site = app[SIGN_IN].same_site
@@ -74,7 +78,7 @@ async def post_signout(request: web.Request) -> web.Response:
         return _form(request, FOREIGN_FORM, status=403)
     app, presented = request.app, request.cookies.get(TOKEN_NAME, "")
     if is_token(presented):
-        await app[WRITER].write(partial(end_session, session=presented))
+        await _written(request, partial(end_session, session=presented))
         app[CREDENTIALS].forget(presented)
     answer = _to_overview()
     answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_secure(request), samesite=app[SIGN_IN].same_site)
@@ -91,6 +95,15 @@ def came_from_here(request: web.Request) -> bool:
     if site := request.headers.get("Sec-Fetch-Site"):
         return site == "same-origin"
     return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+
+
+async def _written(request: web.Request, work: Callable[[Any], T]) -> T:
+    try:
+        return await request.app[WRITER].write(work)
+    except Exception as error:
+        if not storage_failed(error):
+            raise
+        raise Overloaded("Nothing can be stored at the moment. Try again later.") from error
 
 
 async def _submitted_token(request: web.Request) -> str:

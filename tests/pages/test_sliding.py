@@ -14,6 +14,7 @@ from collector.http.appkeys import CREDENTIALS, STORE, WRITER
 from collector.http.auth import TOKEN_NAME
 from collector.persist.accounts import revoke_token
 from tests.inside import Inside, running
+from tests.serve.state import rename
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
 HOUR_MS = 3_600_000
@@ -120,6 +121,17 @@ async def test_signing_out_ends_the_session_alone(migrated_url: str, tmp_path: P
                 assert response.status == 200  # the page behind the redirect
         assert [await signed_in(inside, which) for which in (session, other)] == [False, True]
         assert (await inside.get("/api/v2/csp/violations"))["count"] == 0
+
+
+async def test_while_nothing_can_be_stored_nobody_signs_in(migrated_url: str, tmp_path: Path) -> None:
+    """It is 503 with the time after which to try again, and no cookie."""
+    async with running(migrated_url, tmp_path) as inside:
+        await rename(inside.app[STORE], "sessions", "away")
+        form = {"token": inside.secrets.token}
+        await inside.get("/api/v2/csp/violations")  # the token is remembered
+        async with inside.client.post("/signin", data=form, headers=SAME_ORIGIN, allow_redirects=False) as response:
+            assert (response.status, response.headers["Retry-After"]) == (503, "1")
+            assert not response.cookies
 
 
 async def test_the_cookie_is_what_the_options_say(tmp_path: Path) -> None:
