@@ -104,8 +104,13 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
-async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> web.Application:
-    """The service, migrated and with its first users and keys committed; starting it starts the writer and the jobs."""
+async def create_app(
+    loaded: Loaded, *, now: Callable[[], int] = wall_clock, keep: Callable[[FirstSecrets], None] | None = None
+) -> web.Application:
+    """The service, migrated and with its first users and keys committed; starting it starts the writer and the jobs.
+
+    ``keep`` puts the secrets of a first start away before they are committed.
+    """
     settings = loaded.settings
     certificates = entrance.certificates(settings)
     store = await _migrated_store(settings)
@@ -115,7 +120,7 @@ async def create_app(loaded: Loaded, *, now: Callable[[], int] = wall_clock) -> 
     app[NOW], app[STORE], app[CREDENTIALS], app[GUARD] = now, store, credentials, guard
     if certificates is not None:
         app[CERTIFICATES] = certificates
-    first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings)))
+    first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings), keep=keep))
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
     app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)

@@ -93,7 +93,8 @@ class Service:
         secrets_file = self.data / SECRETS
         assert secrets_file.stat().st_mode & 0o777 == 0o600, "the first-start secrets must be the owner's alone"
         secrets = json.loads(secrets_file.read_bytes())
-        self.admin_token, self.browser_key, self.feed_key = (secrets[k] for k in ("admin_token", "browser_key", "feed_key"))
+        self.admin_token = secrets.get("admin_token", "")  # not there when it was given
+        self.browser_key, self.feed_key = secrets["browser_key"], secrets["feed_key"]
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + READY_WITHIN
@@ -105,20 +106,30 @@ class Service:
             time.sleep(0.05)
 
 
+def environment(data: Path, **options: str) -> dict[str, str]:
+    """Ours without its options, for a collector with its data in ``data`` and ports of its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("CODER_", "COLLECTOR_"))}
+    ports = {"CODER_HTTP_ADDRESS": f"127.0.0.1:{free_port()}", "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{free_port()}"}
+    return clean | {"COLLECTOR_DATA_DIR": str(data)} | ports | options
+
+
+def serve_and_fail(data: Path, **options: str) -> subprocess.CompletedProcess[str]:
+    """A start that ends by itself, with what it said."""
+    command = [sys.executable, "-m", "collector", "serve"]
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(data, **options), check=False, capture_output=True, text=True, timeout=60
+    )
+
+
 @contextmanager
 def run_service(tmp_path: Path, **env: str) -> Iterator[Service]:
     """Start a collector on loopback with its data in ``tmp_path``, and stop it at the end; ``env`` adds to its environment."""
     data = tmp_path / "data"
     data.mkdir(parents=True, exist_ok=True)
-    address, prometheus = f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("CODER_", "COLLECTOR_"))}
-    own = {
-        "COLLECTOR_DATA_DIR": str(data),
-        "CODER_HTTP_ADDRESS": address,
-        "CODER_PROMETHEUS_ADDRESS": prometheus,
-        "CODER_AGENT_STATS_REFRESH_INTERVAL": "1s",  # a test should not wait 30 s for a snapshot
-    }
-    service = Service(data, inherited | own | env, f"http://{address}", f"http://{prometheus}/metrics")
+    # A test should not wait 30 s for a snapshot.
+    whole = environment(data, **{"CODER_AGENT_STATS_REFRESH_INTERVAL": "1s"} | env)
+    address, prometheus = whole["CODER_HTTP_ADDRESS"], whole["CODER_PROMETHEUS_ADDRESS"]
+    service = Service(data, whole, f"http://{address}", f"http://{prometheus}/metrics")
     service.start()
     try:
         yield service

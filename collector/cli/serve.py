@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import json
 import os
 import signal
 import sys
@@ -22,6 +21,7 @@ from aiohttp import web
 
 import collector
 from collector.app import FIRST, create_app
+from collector.cli import firststart
 from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
 from collector.cli.listen import listening
@@ -31,8 +31,6 @@ from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.config.texts import yaml_text
 from collector.persist.meta import FirstSecrets
-
-SECRETS_FILE = "first-start-secrets.json"
 
 log = structlog.get_logger(__name__)
 
@@ -72,11 +70,13 @@ async def serve(loaded: Loaded, background: Background | None = None) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    # With nobody at a terminal to read them, a first start's secrets go to a file before they are committed.
+    secrets_file = None if sys.stdout.isatty() else settings.data_dir / firststart.SECRETS_FILE
     with database_words():
-        app = await create_app(loaded)
+        app = await create_app(loaded, keep=partial(firststart.keep, settings.data_dir) if secrets_file else None)
     first = app[FIRST][0] if app[FIRST] else None
     if first is not None:
-        _hand_over(settings, first)
+        _hand_over(first, secrets_file)
     if background is not None:
         await past_day(app)
     async with listening(app, settings) as url:
@@ -94,25 +94,18 @@ async def serve(loaded: Loaded, background: Background | None = None) -> None:
     log.info("stopped")
 
 
-def _hand_over(settings: Settings, first: FirstSecrets) -> None:
-    """Give out the first start's secrets, once: to a terminal, else to a file that only we can read.
+def _hand_over(first: FirstSecrets, secrets_file: Path | None) -> None:
+    """Give out the first start's secrets, once, or say where they are.
 
-    They are committed, and so they are given out before anything else can fail: a port that is taken must not cost them.
+    They are committed, and so this comes before anything else can fail: a port that is taken must not cost them.
     """
-    if not sys.stdout.isatty():
-        path = _kept(settings.data_dir, first)
-        print(f"The first start's secrets are in {path}", flush=True)
-        log.info("the first start's secrets are in a file", path=str(path))
+    if secrets_file is None:
+        print(firststart.shown(first), flush=True)
         return
-    lines = [
-        "Made by this first start, and not shown again:",
-        "",
-        f"  Admin token   {first.token}",
-        f"  Browser key   {first.browser_key}",
-        f"  Feed key      {first.feed_key}",
-        "",
-    ]
-    print("\n".join(lines), flush=True)
+    print(f"The first start's secrets are in {secrets_file}", flush=True)
+    if not first.token:
+        print("  Admin token: from COLLECTOR_ADMIN_TOKEN_FILE", flush=True)
+    log.info("the first start's secrets are in a file", path=str(secrets_file))
 
 
 def _announce(settings: Settings, url: str, first: FirstSecrets | None) -> None:
@@ -131,15 +124,3 @@ def _announce(settings: Settings, url: str, first: FirstSecrets | None) -> None:
 def _header_lines(url: str, browser_key: str) -> list[str]:
     policy = f"Content-Security-Policy-Report-Only: default-src 'self'; report-uri {url}/csp/reports?key={browser_key}"
     return ["", "  Paste into your site's responses, as one line:", "", f"  {policy}"]
-
-
-def _kept(directory: Path, first: FirstSecrets) -> Path:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = directory / SECRETS_FILE
-    # A file that was there would keep its mode and its readers, and a link would be followed: neither may cost the secrets.
-    path.unlink(missing_ok=True)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump({"admin_token": first.token, "browser_key": first.browser_key, "feed_key": first.feed_key}, file, indent=2)
-        file.write("\n")
-    return path

@@ -27,17 +27,26 @@ FIRST_TOKEN_LIFETIME_MS = 10 * 365 * 24 * 3_600_000
 class FirstSecrets:
     """What a first start made, in clear, for the only time. None of it shows in a log line by accident."""
 
-    token: str = field(repr=False)  # of the user admin
+    token: str = field(repr=False)  # of the user admin; "" when it was given, since whoever gave it has it
     browser_key: str = field(repr=False)  # of the project default, like the next
     feed_key: str = field(repr=False)
 
 
-def first_start(connection: Connection, *, now: int, admin_token: Callable[[], str | None]) -> FirstSecrets | None:
+def first_start(
+    connection: Connection,
+    *,
+    now: int,
+    admin_token: Callable[[], str | None],
+    keep: Callable[[FirstSecrets], None] | None = None,
+) -> FirstSecrets | None:
     """Make what a new service needs, in this one transaction; None when that was done before.
 
     What ``admin_token`` returns becomes the token of ``admin`` in place of a random one; white space around it does not
     count. It is called on a first start only, so that its file may be gone later. A user ``admin`` or a project ``default``
     that is there already is taken as it is.
+
+    ``keep`` is given the secrets before they are committed, since afterwards nobody could make them again: what it raises
+    undoes the first start.
 
     Raises:
         InvalidInput: when that token does not read ``ID-SECRET``.
@@ -54,17 +63,21 @@ def first_start(connection: Connection, *, now: int, admin_token: Callable[[], s
     except NotFound:
         admin = create_user(connection, ADMIN, Role.OWNER, now=now)
     project = ensure_project(connection, DEFAULT_PROJECT, now=now)
-    return FirstSecrets(
-        token=create_token(
-            connection,
-            admin.id,
-            lifetime_ms=FIRST_TOKEN_LIFETIME_MS,
-            now=now,
-            token=given.strip() if given is not None else None,
-        ),
+    token = create_token(
+        connection,
+        admin.id,
+        lifetime_ms=FIRST_TOKEN_LIFETIME_MS,
+        now=now,
+        token=given.strip() if given is not None else None,
+    )
+    made = FirstSecrets(
+        token=token if given is None else "",
         browser_key=create_key(connection, project.id, KeyKind.BROWSER, deployment=deployment, now=now),
         feed_key=create_key(connection, project.id, KeyKind.FEED, deployment=deployment, now=now),
     )
+    if keep is not None:
+        keep(made)
+    return made
 
 
 def deployment_id(connection: Connection) -> str:
