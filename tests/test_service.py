@@ -208,6 +208,20 @@ def test_an_admin_token_file_that_cannot_be_used(tmp_path: Path, content: bytes 
     assert "too short" not in ended.stdout + ended.stderr
 
 
+def test_one_service_a_directory(tmp_path: Path) -> None:
+    """A second service on the same SQLite file is one line that names the first; once that has died the next may start."""
+    with run_service(tmp_path) as service:
+        ended = serve_and_fail(service.data)
+
+        assert ended.returncode == 1
+        assert ended.stderr.splitlines() == [
+            f"collector: {service.data} is served by process {service.process.pid} already: one SQLite file has one service."
+        ]
+        assert asked(service, "GET", "/readyz") == 200
+        service.kill()
+        service.start()
+
+
 @pytest.mark.parametrize("option", ["CODER_HTTP_ADDRESS", "CODER_PROMETHEUS_ADDRESS"])
 def test_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port that is taken is one line and exit code 2, and the first start's secrets are not lost with it."""

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ from collector.config.loading import Loaded, load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.config.texts import yaml_text
+from collector.persist.lockfile import only_one
 from collector.persist.meta import FirstSecrets
 
 log = structlog.get_logger(__name__)
@@ -60,7 +62,8 @@ def run(args: argparse.Namespace, background: Background | None = None) -> int:
     if background is not None:
         loaded = replace(loaded, settings=apart(loaded.settings))
     prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
-    uvloop.run(serve(loaded, background))
+    with nullcontext() if loaded.settings.pg_connection_url else only_one(loaded.settings.data_dir):
+        uvloop.run(serve(loaded, background))
     return 0
 
 

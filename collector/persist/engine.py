@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from collector.persist.libpq import asyncpg_connect_args
 from collector.persist.workthread import WorkThread
+from collector.wire.errors import InvalidOption
 
 T = TypeVar("T")
 
@@ -26,6 +27,7 @@ BUSY_TIMEOUT_MS = 5_000  # a CLI command is a second process: it waits for the s
 PAGE_CACHE_KIB = 16 * 1024
 WAL_KEPT_BYTES = 64 * 1024 * 1024  # of the log's file after a burst; without a limit it keeps its largest size
 STATEMENT_TIMEOUT_MS = 30_000  # bounds how long a commit can be in doubt
+SQLITE_NEEDED = (3, 35, 0)  # RETURNING, https://sqlite.org/lang_returning.html
 
 DATA_ERRORS = ("22", "23")  # SQLSTATE classes: data exception, integrity constraint violation
 
@@ -97,9 +99,14 @@ def open_store(url: str, *, pool_size: int = 10, idle: int | None = None) -> Sto
     Of up to ``pool_size`` connections to PostgreSQL ``idle`` stay open when nothing is done; None: all.
 
     Raises:
-        InvalidOption: when the URL cannot be understood.
+        InvalidOption: when the URL cannot be understood, or the SQLite that Python has is too old.
     """
     if url.startswith("sqlite:"):
+        if sqlite3.sqlite_version_info < SQLITE_NEEDED:
+            raise InvalidOption(
+                f"SQLite {sqlite3.sqlite_version} is too old, {'.'.join(map(str, SQLITE_NEEDED))} is needed:"
+                " use a Python with a newer one, or PostgreSQL by CODER_PG_CONNECTION_URL"
+            )
         return SqliteStore(Path(make_url(url).database or ""))
     return PostgresStore(url, pool_size=pool_size, idle=pool_size if idle is None else idle)
 

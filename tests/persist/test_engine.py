@@ -1,11 +1,17 @@
-"""What a store says about itself."""
+"""Opening a store, and what it says about itself."""
 
 from __future__ import annotations
 
+import sqlite3
+from pathlib import Path
+
+import pytest
 from sqlalchemy import Connection, delete, insert
 
-from collector.persist.engine import Store
+from collector.persist import migrate
+from collector.persist.engine import Store, open_store
 from collector.persist.tables import snapshots
+from collector.wire.errors import InvalidOption
 
 ROWS = 20_000
 
@@ -34,3 +40,15 @@ async def test_a_store_that_was_emptied_is_small(store: Store) -> None:
     await store.transact(lambda connection: connection.execute(delete(snapshots).where(snapshots.c.collected_at >= ROWS // 10)))
     await analyze(store)
     assert await store.size_bytes() < empty + (full - empty) / 4
+
+
+@pytest.mark.parametrize("version", [(3, 34, 1), (3, 7, 17)])
+async def test_an_old_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: tuple[int, int, int]) -> None:
+    """A Python whose SQLite lacks what the statements need is told so before a file is made."""
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", version)
+
+    with pytest.raises(InvalidOption, match=r"3\.35\.0 is needed"):
+        open_store(f"sqlite:///{tmp_path}/x.db")
+    with pytest.raises(InvalidOption, match=r"3\.35\.0 is needed"):
+        await migrate.upgrade(f"sqlite:///{tmp_path}/x.db")
+    assert list(tmp_path.iterdir()) == []  # noqa: ASYNC240 — nothing else runs in this loop
