@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from collector.cli.command import Subcommands
-from collector.http.body import ARRAY_LIMIT
+from collector.http.body import check_report
 from collector.normalize.explain import explain
-from collector.wire.errors import InvalidInput, InvalidReport
+from collector.wire.errors import InvalidInput, InvalidReport, TooLarge
 
 
 def add(commands: Subcommands) -> None:
@@ -28,10 +28,11 @@ def run(args: argparse.Namespace) -> int:
         body = sys.stdin.buffer.read() if args.file == "-" else Path(args.file).read_bytes()
     except OSError as error:
         raise InvalidInput(f"{args.file}: {error.strerror}") from error
-    if len(body) > ARRAY_LIMIT:
-        raise InvalidInput(f"{args.file}: {len(body)} bytes, more than the {ARRAY_LIMIT} that a request may have")
     try:
+        check_report(body)
         entries, refused = explain(body)
+    except TooLarge as error:
+        raise InvalidInput(f"{args.file}: {len(body)} bytes.", error.detail) from error
     except InvalidReport as error:
         print(f"refused: {error.message} {error.detail}".rstrip(), file=sys.stderr)
         return 1

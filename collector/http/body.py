@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import ContentEncodingError
 
 from collector.wire.errors import InvalidReport, TooLarge
@@ -72,7 +72,14 @@ async def read_report(request: web.BaseRequest, *, within: float = READ_WITHIN_S
         TooLarge: as in :func:`read`.
         InvalidReport: as in :func:`read`.
     """
-    return await _body(request, BATCH, _check_report, within)
+    return await _body(request, BATCH, check_report, within)
+
+
+def check_report(body: bytes | bytearray) -> None:
+    """Raise TooLarge when ``body`` is over the limit of its shape."""
+    if len(body) > OBJECT_LIMIT:
+        limit = BATCH if body[:OBJECT_LIMIT].lstrip()[:1] == b"[" else OBJECT
+        limit.check(body)
 
 
 def client_address(
@@ -123,11 +130,25 @@ async def _sent(request: web.BaseRequest, check: Check, within: float) -> bytes 
         whole = request.content.read_nowait()
         check(whole)
         return whole
+    _invite(request)
     try:
         async with asyncio.timeout(within):
             return await _pieces(request, check)
     except TimeoutError as error:
         raise InvalidReport(UNREADABLE, "The body took too long.") from error
+
+
+def _invite(request: web.BaseRequest) -> None:
+    """Ask for the body that a client holds back until it is asked (``Expect: 100-continue``).
+
+    aiohttp does so for every request that it routes, once it has found the route; for those that a door takes nobody has
+    yet. A second invitation would be legal, and is not sent.
+    """
+    routed = isinstance(request, web.Request) and request._match_info is not None  # noqa: SLF001 — else it is an assertion
+    if routed or request.version != HttpVersion11 or request.headers.get("Expect", "").lower() != "100-continue":
+        return
+    if request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 async def _pieces(request: web.BaseRequest, check: Check) -> bytearray:
@@ -164,12 +185,6 @@ def _inflated(sent: bytes | bytearray, encoding: str, limit: Limit) -> bytes | b
     if not inflater.eof or inflater.unused_data:
         raise InvalidReport(UNREADABLE, "The encoded body is cut short, or something follows it.")
     return body
-
-
-def _check_report(body: bytes | bytearray) -> None:
-    if len(body) > OBJECT_LIMIT:
-        limit = BATCH if body[:OBJECT_LIMIT].lstrip()[:1] == b"[" else OBJECT
-        limit.check(body)
 
 
 def _is_trusted(address: str, networks: Sequence[Network]) -> bool:

@@ -75,12 +75,19 @@ def test_refused(capsys: pytest.CaptureFixture[str], name: str) -> None:
     assert len(captured.err.strip()) > len("refused: ")
 
 
-def test_a_body_larger_than_any_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """More than a request may have is misuse, and never looked at."""
+@pytest.mark.parametrize(
+    ("body", "limit"),
+    [(b"[" + b" " * (1 << 20) + b"]", "1048576"), (b'{"csp-report":{"document-uri":"' + b"x" * 70_000 + b'"}}', "65536")],
+    ids=["batch", "object"],
+)
+def test_a_body_larger_than_any_request(tmp_path: Path, capsys: pytest.CaptureFixture[str], body: bytes, limit: str) -> None:
+    """What the service would refuse for its size is misuse, and never looked at."""
     file = tmp_path / "body"
-    file.write_bytes(b"[" + b" " * (1 << 20) + b"]")
+    file.write_bytes(body)
     assert main(["csp", "explain", str(file)]) == 2
-    assert "1048576" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert limit in captured.err
 
 
 def test_the_process() -> None:

@@ -247,3 +247,33 @@ async def test_a_cut_body_is_not_stored(inside: Inside) -> None:
 
     assert await inside.post(inside.csp_path, json.dumps(legacy())) == (200, "ok")
     assert (await inside.get("/api/v2/csp/violations"))["results"][0]["count"] == 1
+
+
+@pytest.mark.parametrize("path", ["/csp/reports", "/api/v2/csp/reports", "/csp/%72eports"], ids=["short", "long", "routed"])
+async def test_a_body_that_waits_to_be_asked_for(inside: Inside, path: str) -> None:
+    """A client that sends Expect: 100-continue is asked for its body once, at the door and behind it; then it is stored."""
+    body = json.dumps(legacy()).encode()
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(inside.url.rpartition(":")[2]))
+    head = f"POST {path}?key={inside.secrets.browser_key} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+    writer.write(f"{head}Connection: close\r\nExpect: 100-continue\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        await reader.read()
+    writer.close()
+    await writer.wait_closed()
+
+    assert (await inside.get("/api/v2/csp/violations"))["results"][0]["count"] == 1
+
+
+@pytest.mark.parametrize(("key", "length", "status"), [("x" * 32, 10, 401), (None, 2_000_000, 413)])
+async def test_a_body_that_would_be_refused_is_not_asked_for(inside: Inside, key: str | None, length: int, status: int) -> None:
+    """Without a good key, or past the limit by its own word, the first line of the answer is the refusal."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(inside.url.rpartition(":")[2]))
+    head = f"POST /csp/reports?key={key or inside.secrets.browser_key} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
+    writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(f"HTTP/1.1 {status} ".encode())
+    writer.close()
+    await writer.wait_closed()
