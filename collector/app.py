@@ -123,7 +123,7 @@ async def create_app(
     first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings), keep=keep))
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
-    app[BUDGET] = Budget(settings.ingest_rate_limit, time.monotonic)
+    app[BUDGET] = Budget(0 if settings.disable_rate_limits else settings.ingest_rate_limit, time.monotonic)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable

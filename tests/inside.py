@@ -87,6 +87,5 @@ async def running(
     }
     loaded = load({}, env)
     app = await create_app(loaded, now=now)
-    url = f"http://127.0.0.1:{http}"  # whatever the access URL is
-    async with listening(app, loaded.settings), aiohttp.ClientSession(url) as client:
-        yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)
+    async with listening(app, loaded.settings) as addresses, aiohttp.ClientSession(addresses.own) as client:
+        yield Inside(app, addresses.own, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)

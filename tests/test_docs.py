@@ -58,3 +58,20 @@ def test_named_options_exist(page: str) -> None:
 
     known = {option.env for option in OPTIONS} | {f"{prefix}_" for option in OPTIONS for prefix in option.numbered_env}
     assert named <= known
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "benchmarks/README.md"])
+def test_named_make_variables_exist(page: str) -> None:
+    """What a document says after `make` is a target of the Makefile, with variables that it reads."""
+    makefile = (ROOT / "Makefile").read_text()
+    named = re.findall(r"\bmake ([a-z-]+)((?: [A-Z_]+=\S*)*)", _code((ROOT / page).read_text()))
+
+    assert named
+    assert {target for target, _ in named} <= set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
+    variables = {name for _, given in named for name in re.findall(r"([A-Z_]+)=", given)}
+    assert variables <= set(re.findall(r"^([A-Z_]+) \?=", makefile, re.MULTILINE))
+
+
+def _code(markdown: str) -> str:
+    """The code of a document, inline and fenced."""
+    return "\n".join(re.findall(r"```.*?```|`[^`\n]+`", markdown, re.DOTALL))

@@ -9,7 +9,6 @@ import signal
 import socket
 import sqlite3
 import ssl
-import subprocess
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -208,20 +207,6 @@ def test_an_admin_token_file_that_cannot_be_used(tmp_path: Path, content: bytes 
     assert "too short" not in ended.stdout + ended.stderr
 
 
-def test_one_service_a_directory(tmp_path: Path) -> None:
-    """A second service on the same SQLite file is one line that names the first; once that has died the next may start."""
-    with run_service(tmp_path) as service:
-        ended = serve_and_fail(service.data)
-
-        assert ended.returncode == 1
-        assert ended.stderr.splitlines() == [
-            f"collector: {service.data} is served by process {service.process.pid} already: one SQLite file has one service."
-        ]
-        assert asked(service, "GET", "/readyz") == 200
-        service.kill()
-        service.start()
-
-
 @pytest.mark.parametrize("option", ["CODER_HTTP_ADDRESS", "CODER_PROMETHEUS_ADDRESS"])
 def test_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port that is taken is one line and exit code 2, and the first start's secrets are not lost with it."""
@@ -266,6 +251,8 @@ def test_tls(tmp_path: Path) -> None:
         with urllib.request.urlopen(urllib.request.Request(url, REPORT), context=trusting, timeout=10) as response:
             assert (response.status, response.read()) == (200, b'"ok"\n')
         assert service.get("/api/v2/csp/violations")["count"] == 1
+        assert f"  Open      https://127.0.0.1:{port}/\n" in service.log
+        assert f'  Reporting-Endpoints: csp="{url}"\n' in service.log
 
 
 @pytest.mark.parametrize("wrong", ["certificate", "key"])
@@ -284,3 +271,17 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith(f"collector: CODER_TLS_CERT_FILE: cannot use '{pair.certificate}' with the key")
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize("missing", ["CODER_TLS_CERT_FILE", "CODER_TLS_KEY_FILE"])
+def test_a_missing_file_is_that_of_its_option(tmp_path: Path, missing: str) -> None:
+    """Whichever file of a pair is not there, it is that option which is named."""
+    file = tmp_path / "there.pem"
+    file.write_text("something")
+    tls = {"CODER_TLS_ENABLE": "true", "CODER_TLS_ADDRESS": f"127.0.0.1:{free_port()}"}
+    files = {"CODER_TLS_CERT_FILE": str(file), "CODER_TLS_KEY_FILE": str(file), missing: str(tmp_path / "gone.pem")}
+
+    ended = serve_and_fail(tmp_path / "data", **tls, **files)
+
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines()[-1] == f"collector: {missing}: cannot read {tmp_path}/gone.pem: No such file or directory"

@@ -7,6 +7,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import NamedTuple
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -18,6 +19,7 @@ from collector.http.front import install
 from collector.wire.errors import InvalidOption
 
 KEEPALIVE_S = 75  # longer than what proxies keep their connections for, so that it is they who close them
+LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 — of what listens everywhere, what can be opened
 METRICS_SHUTDOWN_S = 1.0  # a scrape is lost without harm, and what browsers sent is still to be drained
 
 
@@ -33,9 +35,17 @@ class _WithoutBytes(logging.Filter):
 WITHOUT_BYTES = _WithoutBytes()
 
 
+class Addresses(NamedTuple):
+    """Where the service is reached; no slash at the end."""
+
+    people: str  # by browsers: CODER_ACCESS_URL, else HTTPS if it is served, else plain HTTP
+    own: str  # from this machine, whatever stands before it: plain HTTP if it is served
+    metrics: str  # "" when they have no listener
+
+
 @asynccontextmanager
-async def listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
-    """Start ``app`` and listen; gives the address for people. Leaving it drains: requests under way get their answer.
+async def listening(app: web.Application, settings: Settings) -> AsyncIterator[Addresses]:
+    """Start ``app`` and listen; gives the addresses. Leaving it drains: requests under way get their answer.
 
     Raises:
         InvalidOption: an address cannot be listened on.
@@ -63,23 +73,24 @@ def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
     )
 
 
-async def _listen(app: web.Application, runner: web.AppRunner, metrics: web.AppRunner, settings: Settings) -> str:
-    """Open every listener and return the address for people."""
-    url = settings.access_url.rstrip("/")
+async def _listen(app: web.Application, runner: web.AppRunner, metrics: web.AppRunner, settings: Settings) -> Addresses:
+    """Open every listener."""
+    plain = secure = scraped = ""
     if settings.http_enable:
-        await _site(runner, settings.http_address, "CODER_HTTP_ADDRESS")
-        url = url or f"http://{settings.http_address}"
+        plain = f"http://{await _site(runner, settings.http_address, 'CODER_HTTP_ADDRESS')}"
     if settings.tls_enable:
-        await _site(runner, settings.tls_address, "CODER_TLS_ADDRESS", app[CERTIFICATES].context)
-        url = url or f"https://{settings.tls_address}"
+        tls = app[CERTIFICATES].context
+        secure = f"https://{await _site(runner, settings.tls_address, 'CODER_TLS_ADDRESS', tls)}"
     if settings.prometheus_enable:
-        await _site(metrics, settings.prometheus_address, "CODER_PROMETHEUS_ADDRESS")
-    return url
+        scraped = f"http://{await _site(metrics, settings.prometheus_address, 'CODER_PROMETHEUS_ADDRESS')}"
+    return Addresses(settings.access_url.rstrip("/") or secure or plain, plain or secure, scraped)
 
 
-async def _site(runner: web.AppRunner, address: HostPort, option: str, tls: ssl.SSLContext | None = None) -> None:
+async def _site(runner: web.AppRunner, address: HostPort, option: str, tls: ssl.SSLContext | None = None) -> HostPort:
+    """Listen on ``address``; where that is reached from this machine, with the port that the system chose for 0."""
     try:
         await web.TCPSite(runner, address.host or None, address.port, ssl_context=tls, backlog=1024).start()
     except OSError as error:
         words = os.strerror(error.errno) if error.errno and error.errno > 0 else error  # uvloop's own repeat the address
         raise InvalidOption(f"{option}: cannot listen on {address}: {words}") from error
+    return HostPort(LOOPBACK.get(address.host, address.host), address.port or runner.addresses[-1][1])

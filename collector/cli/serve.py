@@ -25,12 +25,13 @@ from collector.app import FIRST, create_app
 from collector.cli import firststart
 from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
-from collector.cli.listen import listening
+from collector.cli.listen import LOOPBACK, Addresses, listening
 from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import Loaded, load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.config.texts import yaml_text
+from collector.pages.reporting import report_headers
 from collector.persist.lockfile import only_one
 from collector.persist.meta import FirstSecrets
 
@@ -82,13 +83,14 @@ async def serve(loaded: Loaded, background: Background | None = None) -> None:
         _hand_over(first, secrets_file)
     if background is not None:
         await past_day(app)
-    async with listening(app, settings) as url:
+    async with listening(app, settings) as addresses:
         # What was imported and built stays for good: the collector of garbage need not look at it again and again, which
         # takes 60 ms of every full collection.
         gc.collect()
         gc.freeze()
-        _announce(settings, url, first)
-        task = watched(background(app, url)) if background is not None else None
+        print(announcement(settings, addresses, first), flush=True)
+        log.info("ready", url=addresses.people)
+        task = watched(background(app, addresses.own)) if background is not None else None
         await stop.wait()
         log.info("stopping: what was accepted is being stored")
         if task is not None:
@@ -111,19 +113,18 @@ def _hand_over(first: FirstSecrets, secrets_file: Path | None) -> None:
     log.info("the first start's secrets are in a file", path=str(secrets_file))
 
 
-def _announce(settings: Settings, url: str, first: FirstSecrets | None) -> None:
-    """Say what to open, and on the first start what to paste: the browser key in it is public."""
+def announcement(settings: Settings, addresses: Addresses, first: FirstSecrets | None) -> str:
+    """What to open, and on the first start what to paste: the browser key in it is public."""
+    url = addresses.people
     lines = [f"collector {collector.__version__} is ready", "", f"  Open      {url}/"]
-    if settings.prometheus_enable:
-        lines.append(f"  Metrics   http://{settings.prometheus_address}/metrics")
+    if addresses.metrics:
+        lines.append(f"  Metrics   {addresses.metrics}/metrics")
+    served = settings.tls_address if settings.tls_enable else settings.http_address
+    if not settings.access_url and served.host in LOOPBACK:
+        lines += ["", "  That is for this machine: set CODER_ACCESS_URL for browsers elsewhere."]
     if first is not None:
-        lines += _header_lines(url, first.browser_key)
+        headers = [f"  {header}" for header in report_headers(url, first.browser_key)]
+        lines += ["", "  Paste into your site's responses, each as one line:", "", *headers]
     else:
         lines += ["", f"  The header to paste into your site's responses is shown at {url}/"]
-    print("\n".join(lines), flush=True)
-    log.info("ready", url=url)
-
-
-def _header_lines(url: str, browser_key: str) -> list[str]:
-    policy = f"Content-Security-Policy-Report-Only: default-src 'self'; report-uri {url}/csp/reports?key={browser_key}"
-    return ["", "  Paste into your site's responses, as one line:", "", f"  {policy}"]
+    return "\n".join(lines)

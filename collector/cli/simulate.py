@@ -12,6 +12,7 @@ import msgspec
 
 from collector.cli.command import Subcommands
 from collector.config.values import read_duration
+from collector.persist.keys import KEY_LENGTH, is_key
 from collector.simulate.display import progress, render
 from collector.simulate.plan import Plan
 from collector.simulate.run import run as simulate
@@ -67,3 +68,6 @@ def _check(args: argparse.Namespace, duration: timedelta) -> None:
         usable = False
     if not usable:
         raise InvalidInput(f"--url {args.url!r} must be like http://127.0.0.1:3000")
+    for flag, key in (("--browser-key", args.browser_key), ("--feed-key", args.feed_key)):
+        if not is_key(key):  # which is not shown: it may be a good one with a letter too many
+            raise InvalidInput(f"{flag} must be a key: {KEY_LENGTH} letters or digits")

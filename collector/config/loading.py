@@ -87,7 +87,8 @@ def load(
     settings = Settings(**{option.setting: read[option.name] for option in options if option.setting})
     settings_module.check(settings)
     sources = {name: given[speaker.name].source for name, speaker in speakers.items()}
-    return Loaded(settings, read, sources, (*_unknown(env, options), *_without_effect(options, given, env)))
+    warnings = (*_unknown(env, options), *_empty(env, options, given), *_without_effect(options, given, env))
+    return Loaded(settings, read, sources, warnings)
 
 
 def without_userinfo(text: str) -> str:
@@ -172,6 +173,13 @@ def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterator[str]
             nearest = difflib.get_close_matches(name[:LONGEST_SHOWN_VALUE], known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             yield f"{name!r} in the environment is not an option{hint}"
+
+
+def _empty(env: Mapping[str, str], options: Sequence[Option], given: Mapping[str, _Given]) -> Iterator[str]:
+    """A line for each variable that was probably emptied to turn something off, and turns nothing off."""
+    for option in options:
+        if option.off_when_empty and env.get(option.env) == "" and given[option.name].source is not Source.FLAG:
+            yield f'{option.env} is empty, which counts as not set; to turn it off say --{option.flag}=""'
 
 
 def _without_effect(options: Sequence[Option], given: Mapping[str, _Given], env: Mapping[str, str]) -> Iterator[str]:

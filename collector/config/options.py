@@ -84,6 +84,7 @@ class Option(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     annotations: tuple[str, ...] = ()  # for clients of that answer, beside those that follow from type and secret
     secret: bool = False  # its value is never shown, neither in help nor in errors nor in answers
     hidden: bool = False
+    off_when_empty: bool = False  # an empty text is a value; from the environment it cannot be had
     use_instead: tuple[str, ...] = ()  # names of the options that replace it
     setting: str = ""  # the attribute of Settings that it fills; "": it drives nothing
 

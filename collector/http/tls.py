@@ -89,13 +89,13 @@ class Certificates:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         _set_version(context, self._options)
         _set_client_auth(context, self._options)
+        _check_readable("CODER_TLS_CERT_FILE", certificate)
+        _check_readable("CODER_TLS_KEY_FILE", key)
         try:
             context.load_cert_chain(certificate, key, password="")  # without one OpenSSL would ask on the terminal
         except ssl.SSLError as error:
             reason = (error.reason or "no certificate or no key").replace("_", " ").lower()
             raise InvalidOption(f"CODER_TLS_CERT_FILE: cannot use {certificate!r} with the key {key!r}: {reason}") from error
-        except OSError as error:
-            raise InvalidOption(f"CODER_TLS_CERT_FILE: cannot read {certificate!r} or {key!r}: {error.strerror}") from error
         return context
 
     def _state(self) -> tuple[tuple[int, int, int], ...]:
@@ -107,6 +107,14 @@ class Certificates:
             yield from pair
         if self._options.client_ca_file:
             yield self._options.client_ca_file
+
+
+def _check_readable(option: str, file: str) -> None:
+    """OpenSSL does not say which of its files is missing."""
+    try:
+        Path(file).open("rb").close()
+    except OSError as error:
+        raise InvalidOption(f"{option}: cannot read {file}: {error.strerror}") from error
 
 
 def _stamp(file: str) -> tuple[int, int, int]:

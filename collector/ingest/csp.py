@@ -7,7 +7,8 @@ Every visitor of every site comes through here, so this door stands in front of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -23,7 +24,9 @@ from collector.normalize.fingerprint import fingerprint
 from collector.persist.writer import Writer
 from collector.wire.errors import InvalidReport, Overloaded
 from collector.wire.identity import IngestKey, KeyKind
-from collector.wire.records import CspIntake, CspReport, DropReason
+from collector.wire.records import CspIntake, CspReport, DropReason, OtherReport
+
+T = TypeVar("T", CspReport, OtherReport)
 
 ROUTE = "/api/v2/csp/reports"
 PATHS = (ROUTE, "/csp/reports")
@@ -98,7 +101,7 @@ class CspDoor:
         key = self._known_key(request.raw_path) or await self._key(request)
         content = await body.read_report(request)
         arrived = csp.arrived(content, user_agent=request.headers.get("User-Agent"))
-        entries = len(arrived.reports) + sum(count for _, count in arrived.others)
+        entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
             return
         allowed = self._budget.take(key.id, entries)
@@ -135,7 +138,7 @@ class CspDoor:
             reports=reports,
             fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
             drops=drops,
-            others=others,
+            others=tuple(Counter([other.type for other in others]).items()) if others else (),
         )
 
     def _refused(self, request: web.BaseRequest, error: Exception) -> web.Response:
@@ -157,21 +160,19 @@ async def post_reports(request: web.Request) -> web.StreamResponse:
 
 def _sifted(
     arrived: csp.Arrived, origins: frozenset[str] | None, allowed: int
-) -> tuple[tuple[CspReport, ...], tuple[tuple[str, int], ...], tuple[tuple[DropReason, int], ...]]:
+) -> tuple[tuple[CspReport, ...], tuple[OtherReport, ...], tuple[tuple[DropReason, int], ...]]:
     """``arrived`` without what its key may not bring: each entry left out is counted under its reason."""
     drops = Counter(dict(arrived.drops))
-    kept = []
-    for report in arrived.reports:
-        if allowed <= 0:
-            drops[DropReason.OVER_BUDGET] += 1
-        elif origins is not None and report.document_origin not in origins:
-            drops[DropReason.FOREIGN_ORIGIN] += 1
-        else:
-            kept.append(report)
-        allowed -= 1
-    others: Counter[str] = Counter()
-    for kind, count in arrived.others:
-        others[kind] = max(0, min(count, allowed))
-        drops[DropReason.OVER_BUDGET] += count - others[kind]
-        allowed -= count
-    return tuple(kept), tuple((k, n) for k, n in others.items() if n), tuple((r, n) for r, n in drops.items() if n)
+
+    def kept(entries: Sequence[T]) -> tuple[T, ...]:
+        nonlocal allowed
+        affordable = entries[: max(0, allowed)]
+        allowed -= len(entries)
+        own = [entry for entry in affordable if origins is None or entry.document_origin in origins]
+        drops[DropReason.OVER_BUDGET] += len(entries) - len(affordable)
+        drops[DropReason.FOREIGN_ORIGIN] += len(affordable) - len(own)
+        return tuple(own)
+
+    reports = kept(arrived.reports)
+    others = kept(arrived.others)
+    return reports, others, tuple((r, n) for r, n in drops.items() if n)

@@ -50,7 +50,7 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
     outcomes: tuple[Outcome, ...]
     reports: tuple[CspReport, ...] = ()
     drops: tuple[tuple[DropReason, int], ...] = ()
-    others: tuple[tuple[str, int], ...] = ()
+    others: tuple[OtherReport, ...] = ()
 
 
 class Remembered:
@@ -109,8 +109,8 @@ def _judged(body: bytes, family: str | None) -> Arrived:
     drops = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Dropped))
     if over:
         drops[DropReason.OVER_ENTRIES] = over
-    others = Counter(outcome.type for outcome in outcomes if isinstance(outcome, OtherReport))
-    return Arrived(outcomes, reports, tuple(drops.items()), tuple(others.items()))
+    others = tuple([outcome for outcome in outcomes if isinstance(outcome, OtherReport)])
+    return Arrived(outcomes, reports, tuple(drops.items()), others)
 
 
 def _entries(body: bytes) -> tuple[Sequence[Entry | str], int]:
@@ -150,7 +150,7 @@ def _outcome(entry: Entry | str, family: str | None) -> Outcome:
     if entry.csp_report is not None:
         return _report(entry.csp_report, document=None, age=None, family=family)
     if entry.type != CSP_VIOLATION:
-        return OtherReport(entry.type if entry.type in OTHER_TYPES else OTHER_TYPE)
+        return OtherReport(entry.type if entry.type in OTHER_TYPES else OTHER_TYPE, _document_origin(uri(entry.url)))
     if entry.body is None:
         return Dropped(DropReason.EMPTY, "no field has a value")
     # The browser that saw the violation is not always the one that delivers it.
@@ -179,7 +179,7 @@ def _report(found: Violation, *, document: str | None, age: float | None, family
         blocked_kind=blocked_at.kind,
         blocked_origin=blocked_at.origin,
         blocked_key=_blocked_key(blocked_at, document_at),
-        document_origin=document_at.origin if document_at.scheme in _DOCUMENT_SCHEMES and document_at.host else None,
+        document_origin=_document_origin(document_at),
         disposition=found.disposition if found.disposition in _DISPOSITIONS else None,
         noise_class=None if rule is None else rule.noise_class,
         noise_rule=None if rule is None else rule.name,
@@ -202,6 +202,11 @@ def _sample(found: Violation, document_at: Uri, blocked_at: Uri, source_at: Uri,
         policy=policy(found.original_policy),
         user_agent=family,
     )
+
+
+def _document_origin(document: Uri) -> str | None:
+    """Whose page it is; None for one that no site serves."""
+    return document.origin if document.scheme in _DOCUMENT_SCHEMES and document.host else None
 
 
 def _directive(text: str | None) -> str | None:

@@ -75,7 +75,11 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnicodeDecodeError):
         return "The text is not valid UTF-8."
     placed = _PLACE.match(str(error))
-    return f"{placed[2]}: {placed[1]}" if placed else str(error)
+    if placed is None:
+        return str(error)
+    # The one pattern of these types is that of an id, and its expression would tell a sender nothing.
+    reason = "must not hold control characters" if "matching regex" in placed[1] else placed[1]
+    return f"{placed[2]}: {reason}"
 
 
 def name(text: str | None) -> str | None:

@@ -73,6 +73,7 @@ class OtherReport(msgspec.Struct, frozen=True, gc=False):
     """A report of the Reporting API that is not about CSP; ``type`` is from a closed list, else "other"."""
 
     type: str
+    document_origin: str | None
 
 
 class CspIntake(msgspec.Struct, frozen=True, gc=False):

@@ -141,6 +141,8 @@ def test_allowed_origins(beside: Service, capsys: pytest.CaptureFixture[str]) ->
         ("simulate", "--browser-key", "b", "--feed-key", "f", "--duration=-5s"),
         ("simulate", "--browser-key", "b", "--feed-key", "f", "--workspaces=-1"),
         ("simulate", "--browser-key", "b", "--feed-key", "f", "--url", "nonsense"),
+        ("simulate", "--browser-key", "b\x00\n" * 11, "--feed-key", "f" * 32),
+        ("simulate", "--browser-key", "b" * 32, "--feed-key", "f" * 33),
         ("migrate", "--postgres-url", "mysql://x"),
     ],
     ids=" ".join,

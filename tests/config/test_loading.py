@@ -262,6 +262,25 @@ def test_a_misspelt_variable_is_warned_about() -> None:
     assert loaded.warnings == ("'COLLECTOR_DATADIR' in the environment is not an option; did you mean COLLECTOR_DATA_DIR?",)
 
 
+def test_an_emptied_variable_is_warned_about() -> None:
+    """Whoever emptied a variable to turn something off reads how that is done, unless a flag has done it."""
+    loaded = load({}, {"CODER_HTTP_ADDRESS": "", "CODER_TLS_ADDRESS": ""})
+    assert loaded.warnings == ('CODER_HTTP_ADDRESS is empty, which counts as not set; to turn it off say --http-address=""',)
+    assert loaded.settings.http_enable
+    assert load({"log-human": [""]}, {"CODER_LOGGING_HUMAN": ""}).warnings == ()
+
+
+def test_what_an_emptied_variable_is_told_to_do_turns_it_off(yaml_file: Path) -> None:
+    """Both ways that help names work: an empty flag, and an empty text in YAML."""
+    yaml_file.write_text("networking: {http: {httpAddress: ''}}\nintrospection: {logging: {humanPath: ''}}\n")
+    tls = {"CODER_TLS_ENABLE": "true", "CODER_TLS_CERT_FILE": "a", "CODER_TLS_KEY_FILE": "b"}
+    for loaded in (
+        load(_flags("--http-address=", "--log-human="), tls),
+        load({}, {**tls, "CODER_CONFIG_PATH": str(yaml_file)}),
+    ):
+        assert (loaded.settings.http_enable, loaded.settings.logging_human) == (False, "")
+
+
 _KEYS = st.sampled_from(["networking", "http", "httpAddress", "tls", "certFiles", "collector", "queueLimit", "x", "<<"])
 _TREES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),

@@ -277,3 +277,25 @@ async def test_a_body_that_would_be_refused_is_not_asked_for(inside: Inside, key
         assert (await reader.readline()).startswith(f"HTTP/1.1 {status} ".encode())
     writer.close()
     await writer.wait_closed()
+
+
+async def test_allowed_origins_hold_for_every_type(inside: Inside) -> None:
+    """Under a key with an allow-list a report of another type about a foreign page, or about none, is dropped by name."""
+    key = await new_key(inside, origins=("https://shop.example",))
+    foreign = entry("deprecation") | {"url": "https://elsewhere.example/"}
+    body = json.dumps([entry("deprecation"), foreign, entry("network-error") | {"url": "about:blank"}])
+
+    assert await inside.post(f"/csp/reports?key={key}", body) == (200, "ok")
+    samples = await inside.metrics()
+    counted = {name: n for name, n in samples.items() if name.startswith("collector_other_reports_total") and n}
+    assert counted == {'collector_other_reports_total{project="shop",type="deprecation"}': 1}
+    assert await dropped(inside) == {"foreign_origin": 2}
+
+
+async def test_lifted_limits_are_all_lifted(tmp_path: Path) -> None:
+    """CODER_DANGEROUS_DISABLE_RATE_LIMITS lifts the budget of a key too."""
+    options = {"COLLECTOR_INGEST_RATE_LIMIT": "1", "CODER_DANGEROUS_DISABLE_RATE_LIMITS": "true"}
+    async with running("sqlite", tmp_path, **options) as inside:
+        assert await inside.post(inside.csp_path, json.dumps([entry(), entry(), entry()])) == (200, "ok")
+        assert (await inside.get("/api/v2/csp/violations"))["results"][0]["count"] == 3
+        assert await dropped(inside) == {}

@@ -127,6 +127,12 @@ def test_an_id_that_is_none_is_refused_by_name(field: str, value: Any) -> None:
     assert refused(**{field: value}).startswith(f"{field}: ")
 
 
+@pytest.mark.parametrize("value", ["a\x00b", "line\n", "\x9f"])
+def test_a_control_character_in_an_id_is_called_so(value: str) -> None:
+    """The reason is in words, without the expression that ids are matched with."""
+    assert refused(agent_id=value) == "agent_id: must not hold control characters"
+
+
 def test_a_missing_field_is_named() -> None:
     """Whoever forgot a field reads which one."""
     assert "`stats`" in judged({key: value for key, value in ROW.items() if key != "stats"})[1][0][1]

@@ -99,8 +99,8 @@ def assert_canonical(brought: Arrived) -> None:
     """What holds of everything that normalization makes."""
     for report in brought.reports:
         assert_canonical_report(report)
-    assert all(kind in OTHER_TYPES | {"other"} for kind, _ in brought.others)
-    assert all(count > 0 for _, count in brought.drops + brought.others)
+    assert all(other.type in OTHER_TYPES | {"other"} for other in brought.others)
+    assert all(count > 0 for _, count in brought.drops)
 
 
 def assert_canonical_report(report: CspReport) -> None:

@@ -37,8 +37,8 @@ async def without_snapshots(database_url: str, data: Path) -> AsyncIterator[Insi
     loaded = load({}, env)
     app = await create_app(loaded)
     await rename(app[STORE], "snapshots", "away")
-    async with listening(app, loaded.settings) as url, aiohttp.ClientSession(url) as client:
-        yield Inside(app, url, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)
+    async with listening(app, loaded.settings) as addresses, aiohttp.ClientSession(addresses.own) as client:
+        yield Inside(app, addresses.own, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)
 
 
 async def checks(inside: Inside) -> tuple[int, dict[str, tuple[bool, str]]]:
