@@ -6,17 +6,30 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from sqlalchemy import Connection, Table, func, insert, literal, select, update
 
-from collector.persist.csp import CspRows
+from collector.persist.csp import SAMPLES_PER_VIOLATION, CspRows
 from collector.persist.engine import SqliteStore
 from collector.persist.migrate import upgrade
-from collector.persist.tables import csp_days, csp_hours, csp_minutes, projects, violations
+from collector.persist.tables import (
+    csp_days,
+    csp_hours,
+    csp_minutes,
+    csp_samples,
+    projects,
+    snapshots,
+    violations,
+)
+from collector.rollup.agentstats import AgentUse
 from collector.rollup.retention import Retentions, purge
+from collector.rollup.snapshot import WINDOW_MS, Snapshot, store
+from collector.rollup.workspaces import WorkspaceCounts
+from collector.wire.deployment import SessionCounts
 from collector.wire.records import CspIntake, CspReport, Sample
 
 T = TypeVar("T")
@@ -27,6 +40,8 @@ DAYS = 365
 # into the same hours and days; six days are three lifetimes of a minute, so the file has long found its size.
 DAYS_BY_THE_MINUTE = 6
 START_MS = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+LAST_MONTH = START_MS // 60_000 + (DAYS - 31) * 1440  # from here on snapshots are stored: older ones would be gone
+SNAPSHOT_MS = 30_000
 LIMIT_BYTES = 50_000_000
 
 
@@ -47,11 +62,12 @@ class Fleet:
         return result
 
     async def first_reports(self) -> None:
-        """Let the real intake make the violations."""
+        """Let the real intake make the violations, in as many minutes as fill every slot for samples."""
         await self.store.transact(lambda c: c.execute(insert(projects).values(id=1, name="shop", created_at=START_MS)))
         rows = CspRows()
-        await self.store.transact(lambda c: rows.store(c, [_intake(START_MS)]))
-        self.sent += VIOLATIONS
+        for minute in range(SAMPLES_PER_VIOLATION):
+            await self.store.transact(partial(rows.store, intakes=[_intake(START_MS + minute * 60_000)]))
+            self.sent += VIOLATIONS
 
     async def report(self, since: int, until: int, *, step: int) -> None:
         """Add a bucket for every violation and every ``step`` minutes from ``since`` until ``until`` (minutes)."""
@@ -66,6 +82,19 @@ class Fleet:
 
         await self.store.transact(work)
         self.sent += added * VIOLATIONS
+
+    async def snapshots(self, since: int, until: int) -> None:
+        """Store a snapshot every 30 s from ``since`` until ``until`` (minutes)."""
+
+        def work(connection: Connection) -> None:
+            for at in range(since * 60_000, until * 60_000, SNAPSHOT_MS):
+                store(connection, _snapshot(at))
+
+        await self.store.transact(work)
+
+    async def rows(self, table: Table) -> int:
+        """How many rows ``table`` has."""
+        return await self.store.read(lambda connection: connection.scalar(select(func.count()).select_from(table)) or 0)
 
     async def sums(self) -> tuple[int, int]:
         """Reports by the violations' own counts, and by their buckets."""
@@ -114,6 +143,25 @@ def _intake(received_at: int) -> CspIntake:
     )
 
 
+def _snapshot(at: int) -> Snapshot:
+    """One of a large deployment: no number is small enough to take less room than it may."""
+    return Snapshot(
+        deployment="5f0c6c1e-8d0b-4c39-9f1e-6f8b0c2a7d11",
+        source="reports",
+        aggregated_from=at - WINDOW_MS,
+        collected_at=at,
+        next_update_at=at + SNAPSHOT_MS,
+        workspaces=WorkspaceCounts(pending=300, building=400, running=40_000, failed=500, stopped=60_000),
+        agents=AgentUse(
+            rx_bytes=10**15,
+            tx_bytes=10**15,
+            latency_p50_ms=31.4159265,
+            latency_p95_ms=271.8281828,
+            sessions=SessionCounts(vscode=40_000, ssh=50_000, jetbrains=60_000, reconnecting_pty=70_000),
+        ),
+    )
+
+
 def _hours() -> Iterator[tuple[int, int, int]]:
     """(from, to, step) in minutes: the stretches of the year after each of which the hourly jobs are run."""
     start = START_MS // 60_000 + 60
@@ -127,15 +175,22 @@ def _hours() -> Iterator[tuple[int, int, int]]:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 async def test_a_year_fits_in_fifty_megabytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """200 violations seen every minute of a year take less than 50 MB, with every report in exactly one bucket."""
+    """200 violations seen every minute of a year take less than 50 MB, with every report in exactly one bucket.
+
+    With them are all that the service keeps beside counts: ten samples of each violation, and a snapshot every 30 s of the
+    month for which they are kept. Agents and workspaces are left out, since their rows grow with a fleet and not with time.
+    """
     started = time.perf_counter()
     await upgrade(f"sqlite:///{tmp_path / 'collector.db'}")
     fleet = Fleet(tmp_path)
     await fleet.first_reports()
     for since, until, step in _hours():
         await fleet.report(since, until, step=step)
+        if until > LAST_MONTH:
+            await fleet.snapshots(since, until)
         await purge(fleet.write, Retentions(), now=until * 60_000)
     counted, in_buckets = await fleet.sums()
+    samples, kept = await fleet.rows(csp_samples), await fleet.rows(snapshots)
     await fleet.store.close()  # the last connection leaves a checkpointed file and no WAL
 
     size = fleet.path.stat().st_size
@@ -148,5 +203,7 @@ async def test_a_year_fits_in_fifty_megabytes(tmp_path: Path, capsys: pytest.Cap
             f" half within {statistics.median(slices) * 1000:.1f} ms, 99 % within {slices[-len(slices) // 100] * 1000:.1f} ms,"
             f" the longest {slices[-1] * 1000:.1f} ms\n"
         )
+    assert samples == VIOLATIONS * SAMPLES_PER_VIOLATION
+    assert kept >= 30 * 2_880  # as many as retention ever leaves
     assert counted == in_buckets == fleet.sent
     assert size < LIMIT_BYTES
