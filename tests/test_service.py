@@ -270,7 +270,7 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
     assert ended.returncode == 2
     assert len(ended.stderr.splitlines()) == 1
     assert ended.stderr.startswith(f"collector: CODER_TLS_CERT_FILE: cannot use '{pair.certificate}' with the key")
-    assert not (tmp_path / "data").exists()
+    assert not (tmp_path / "data" / "collector.db").exists()
 
 
 @pytest.mark.parametrize("missing", ["CODER_TLS_CERT_FILE", "CODER_TLS_KEY_FILE"])
