@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 from aiohttp import web
 
@@ -17,16 +16,28 @@ from collector.config.loading import Loaded
 from collector.config.settings import Settings
 from collector.entrance import VERSION
 from collector.http.access import Access
-from collector.http.appkeys import BUDGET, CAP, CREDENTIALS, DEPLOYMENT, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import (
+    BUDGET,
+    CAP,
+    CREDENTIALS,
+    DEPLOYMENT,
+    NOW,
+    OPENAPI,
+    SCHEDULE,
+    SNAPSHOTS,
+    STORE,
+    WRITER,
+)
 from collector.http.auth import REFRESH_KEYS_S
-from collector.http.errors import errors_middleware
+from collector.http.errors import errors_middleware, json_bytes
 from collector.http.front import Door
-from collector.http.guard import Guard, Handler
+from collector.http.guard import Guard
 from collector.http.limits import Budget
 from collector.http.observe import observing
+from collector.http.operation import Route
 from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
-from collector.pages import overview, session, static
+from collector.pages import overview, session, static, swagger
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
 from collector.persist import migrate
@@ -40,7 +51,7 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, deployment, exporter, health
+from collector.serve import config, deployment, exporter, health, openapi
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
@@ -54,42 +65,29 @@ FOREVER_MS = 1 << 52  # 142,000 years
 PURGE_EVERY = timedelta(minutes=10)
 
 
-class Route(NamedTuple):
-    """One line of the HTTP surface: who may call what."""
-
-    method: str
-    path: str
-    handler: Handler
-    access: Access
-    limited: bool = True  # by CODER_API_RATE_LIMIT
-
-    @property
-    def methods(self) -> tuple[str, ...]:
-        """What is registered: pages and probes answer HEAD too, the API refuses it as the real server does."""
-        outside = self.access is Access.PUBLIC and not self.path.startswith("/api/")
-        return (self.method, "HEAD") if self.method == "GET" and outside else (self.method,)
-
-
+# The whole HTTP surface. Of a handler with two paths, the one that clients should use stands first.
 ROUTES = (
     Route("GET", "/", overview.get_overview, Access.PUBLIC),  # signed out it shows how to sign in
     Route("POST", "/signin", session.post_signin, Access.PUBLIC),
     Route("POST", "/signout", session.post_signout, Access.PUBLIC),
+    Route("GET", "/swagger", swagger.get_swagger, Access.PUBLIC),
     Route("GET", "/static/{digest}/{name:.+}", static.get_static, Access.PUBLIC, limited=False),
     Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
     Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
     Route("GET", "/metrics", exporter.get_metrics, Access.READ),
+    Route("GET", "/api/v2/openapi.json", openapi.get_openapi, Access.PUBLIC),
     # Both CSP paths are usually answered by their door, before they come here.
-    Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
-    Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
     Route("POST", "/api/v2/csp/reports", csp.post_reports, Access.CSP),
+    Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
     Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
+    Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
     Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ),
     Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ),
-    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ),
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ),
+    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ),
     Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ),
 )
 
@@ -130,19 +128,21 @@ async def create_app(
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
+    app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
     app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(
         access_url=settings.access_url or None,
         metrics_url=f"http://{metrics}/metrics" if metrics else None,
         links=[("Documentation", settings.docs_url), *((link.name, link.target) for link in settings.support_links)],
+        swagger=settings.swagger_enable,
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
     app[csp.DOOR] = await _csp_door(app, guard)
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
         open_gate = route.access is Access.CSP or not route.limited
-        handler = route.handler if open_gate else guard.handler(route.access, route.path, route.handler)
+        handler = route.handler if open_gate else guard.handler(route)
         for method in route.methods:
             app.router.add_route(method, route.path, handler)
     app.cleanup_ctx.append(_running)

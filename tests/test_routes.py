@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import ROUTES, Route, wall_clock
+from collector.app import ROUTES, wall_clock
 from collector.http.access import Access
 from collector.http.appkeys import STORE
+from collector.http.operation import Route
 from collector.persist.accounts import create_token, create_user
 from collector.wire.identity import Role
 from tests.inside import Inside, running
@@ -20,7 +21,13 @@ REFUSED = {401, 403}
 KEYED = [route for route in ROUTES if route.access in (Access.FEED, Access.CSP)]
 PUBLIC = [route for route in ROUTES if route.access is Access.PUBLIC]
 PRIVATE = [route for route in ROUTES if route.access is not Access.PUBLIC]
-ROLES = {Access.READ: {Role.OWNER, Role.AUDITOR}, Access.OWNER: {Role.OWNER}, Access.FEED: {Role.OWNER}, Access.CSP: set(Role)}
+ROLES = {
+    Access.SIGNED_IN: set(Role),
+    Access.READ: {Role.OWNER, Role.AUDITOR},
+    Access.OWNER: {Role.OWNER},
+    Access.FEED: {Role.OWNER},
+    Access.CSP: set(Role),
+}
 
 
 @pytest.fixture

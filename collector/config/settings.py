@@ -31,6 +31,7 @@ class Settings:
     pg_auth: str  # password, or awsiamrds, which is refused
     pg_conn_max_open: int
     pg_conn_max_idle: str  # a number, or auto
+    swagger_enable: bool
     api_rate_limit: int  # requests a minute, caller and route; negative: none
     disable_rate_limits: bool
     allow_all_cors: bool

@@ -25,6 +25,7 @@ from collector.wire.errors import (
     TooLarge,
     Unauthorized,
 )
+from collector.wire.general import FieldError
 
 STATUS: dict[type[CollectorError], int] = {
     InvalidReport: 400,
@@ -62,10 +63,12 @@ class Unchallenged(Unauthorized):
     """A 401 without ``WWW-Authenticate``: whoever posts to /csp/reports is a browser and cannot answer a challenge."""
 
 
-class _ErrorBody(msgspec.Struct, omit_defaults=True):
+class ErrorBody(msgspec.Struct, omit_defaults=True):
+    """What every refusal says; ``detail`` and ``validations`` are left out when there is nothing in them."""
+
     message: str
     detail: str = ""
-    validations: list[dict[str, str]] = []
+    validations: list[FieldError] = []
 
 
 def json_response(value: Any, status: int = 200) -> web.Response:
@@ -105,12 +108,12 @@ def error_response(error: Exception, request: web.BaseRequest | None = None) -> 
         # The path alone: a query may hold a key or a token.
         where = {} if request is None else {"method": request.method, "path": request.path}
         log.error("request failed", exc_info=error, **where)
-        return json_response(_ErrorBody(INTERNAL), 500)
-    status = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
-    body = _ErrorBody(
+        return json_response(ErrorBody(INTERNAL), 500)
+    status = status_of(type(error))
+    body = ErrorBody(
         _sendable(error.message),
         _sendable(error.detail),
-        [{"field": _sendable(field), "detail": _sendable(detail)} for field, detail in error.validations],
+        [FieldError(_sendable(field), _sendable(detail)) for field, detail in error.validations],
     )
     response = json_response(body, status)
     if isinstance(error, RateLimited):
@@ -120,6 +123,11 @@ def error_response(error: Exception, request: web.BaseRequest | None = None) -> 
     elif isinstance(error, Unauthorized) and not isinstance(error, Unchallenged):
         response.headers["WWW-Authenticate"] = _challenge(request)
     return response
+
+
+def status_of(kind: type[CollectorError]) -> int:
+    """The status that an error of that kind is answered with."""
+    return next(STATUS[base] for base in kind.__mro__ if base in STATUS)
 
 
 @web.middleware
@@ -142,12 +150,12 @@ def _own_words(error: web.HTTPException) -> web.StreamResponse:
     if error.status < 400:  # noqa: PLR2004
         raise error
     if isinstance(error, web.HTTPNotFound):
-        return json_response(_ErrorBody(NO_ROUTE), error.status)
+        return json_response(ErrorBody(NO_ROUTE), error.status)
     if isinstance(error, web.HTTPMethodNotAllowed):
-        response = json_response(_ErrorBody(NO_METHOD), error.status)
+        response = json_response(ErrorBody(NO_METHOD), error.status)
         response.headers["Allow"] = ", ".join(sorted(error.allowed_methods))
         return response
-    return json_response(_ErrorBody(f"{error.reason}."), error.status)
+    return json_response(ErrorBody(f"{error.reason}."), error.status)
 
 
 def _challenge(request: web.BaseRequest | None) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from aiohttp import web
@@ -12,6 +12,7 @@ from collector.http.access import Access, authorize
 from collector.http.auth import Credentials, session_token
 from collector.http.limits import Budget, Decision, SlidingWindow, address_identity
 from collector.http.meter import UNKNOWN_ROUTE
+from collector.http.operation import Handler, Route
 from collector.wire.errors import BypassRefused, Forbidden, Unauthorized
 from collector.wire.identity import Caller, IngestKey, Role, User
 
@@ -21,8 +22,6 @@ RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
 BYPASS = "X-Coder-Bypass-Ratelimit"
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # what Go's ParseBool takes
 API = "/api/"
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Guard:
@@ -62,7 +61,8 @@ class Guard:
             Unauthorized, Forbidden, Overloaded: as :func:`~collector.http.access.authorize` says.
         """
         try:
-            caller = await authorize(request, access, self._credentials, partial(self._before_lookup, request, route))
+            before_lookup = partial(self._before_lookup, request, route)
+            caller = await authorize(request, access, self._credentials, before_lookup)
         except (Unauthorized, Forbidden):
             self._count(request, address_identity(self._address(request)), route)
             raise
@@ -71,12 +71,12 @@ class Guard:
         self._count(request, caller.id if isinstance(caller, User) else address_identity(self._address(request)), route)
         return caller
 
-    def handler(self, access: Access, route: str, handler: Handler) -> Handler:
-        """``handler`` behind this gate; it finds the caller at ``request[CALLER]``."""
+    def handler(self, route: Route) -> Handler:
+        """The handler of ``route`` behind this gate; it finds the caller at ``request[CALLER]``."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            request[CALLER] = await self.admit(request, access, route)
-            return await handler(request)
+            request[CALLER] = await self.admit(request, route.access, route.path)
+            return await route.handler(request)
 
         return guarded
 

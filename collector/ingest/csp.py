@@ -19,9 +19,11 @@ from collector.http.auth import Credentials
 from collector.http.errors import error_response
 from collector.http.guard import RATE, Guard
 from collector.http.limits import Budget
+from collector.http.operation import Operation
 from collector.normalize import csp
 from collector.normalize.fingerprint import fingerprint
 from collector.persist.writer import Writer
+from collector.wire.csp import Entry
 from collector.wire.errors import InvalidReport, Overloaded
 from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.records import CspIntake, CspReport, DropReason, OtherReport
@@ -40,8 +42,10 @@ PREFLIGHT_HEADERS = {
     "X-Content-Type-Options": "nosniff",
 }
 ACKNOWLEDGED = b'"ok"\n'
+MEDIA = ("application/csp-report", "application/reports+json", "application/json")  # as browsers say; nobody looks at it
 
 
+@Operation()
 async def preflight(_request: web.BaseRequest) -> web.StreamResponse:
     """Answer the OPTIONS request that comes before every cross-origin delivery of the Reporting API."""
     meter.count(ROUTE, "OPTIONS", 200)
@@ -153,8 +157,12 @@ class CspDoor:
 DOOR: web.AppKey[CspDoor] = web.AppKey("csp_door", CspDoor)
 
 
+@Operation(answer=str, body=Entry | list[Entry], body_media=MEDIA)
 async def post_reports(request: web.Request) -> web.StreamResponse:
-    """What the application's own router does with a request that did not come by the door: it is let in by the same one."""
+    """Take CSP reports. Once this is answered each of them is stored, or counted as dropped.
+
+    Here comes what did not come by the door: it is let in by the same one.
+    """
     return await request.app[DOOR](request)
 
 

@@ -12,7 +12,7 @@ from collector.http.errors import json_response
 from collector.http.guard import CALLER
 from collector.wire.errors import Overloaded, RateLimited
 from collector.wire.identity import Caller, IngestKey
-from collector.wire.records import Record, Refusal
+from collector.wire.records import Record, Refusal, Taken
 
 # 10,000 rows, the most that one body may hold, are about 6 MB of what agents really send.
 BODY_LIMIT = 8 * 1024 * 1024
@@ -33,7 +33,7 @@ async def take(request: web.Request, decode: Callable[..., Decoded]) -> web.Resp
     rejected = sorted(
         [*rejected, *(Refusal(records[refusal.index][0], refusal.error) for refusal in refusals)], key=lambda r: r.index
     )
-    return json_response({"accepted": len(records) - len(refusals), "rejected": rejected})
+    return json_response(Taken(len(records) - len(refusals), rejected))
 
 
 async def _submit(request: web.Request, caller: Caller | None, records: Sequence[Record]) -> Sequence[Refusal]:

@@ -40,11 +40,18 @@ class Pages:
     ``access_url`` is where people and browsers reach the collector, for an instance behind a proxy; without it the
     request's own scheme and host are taken. ``metrics_url`` is the address of the Prometheus listener, None when it is off.
     ``links`` are names and targets for the foot of every page; one that a browser could run instead of visiting is left out.
+    ``swagger`` says whether the documentation of the API is one of the pages.
     """
 
     def __init__(
-        self, *, access_url: str | None = None, metrics_url: str | None = None, links: Iterable[tuple[str, str]] = ()
+        self,
+        *,
+        access_url: str | None = None,
+        metrics_url: str | None = None,
+        links: Iterable[tuple[str, str]] = (),
+        swagger: bool = False,
     ) -> None:
+        self.swagger = swagger
         self.assets: Assets = load_assets()
         self._access_url = access_url.rstrip("/") if access_url else None
         self._metrics_url = metrics_url

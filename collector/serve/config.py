@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from collector.http.errors import json_bytes, json_of
+from collector.http.operation import Operation
 from collector.wire.config import DeploymentConfig
 
 ANSWER: web.AppKey[bytes] = web.AppKey("config answer", bytes)
@@ -15,6 +16,7 @@ def answer(config: DeploymentConfig) -> bytes:
     return json_bytes(config)
 
 
+@Operation(answer=DeploymentConfig)
 async def get_config(request: web.Request) -> web.Response:
     """Every option with its value and its source, without secrets."""
     return json_of(request.app[ANSWER])

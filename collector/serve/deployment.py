@@ -6,15 +6,24 @@ from aiohttp import web
 
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE
 from collector.http.errors import json_response
+from collector.http.operation import Operation, Param
 from collector.rollup.history import MAX_STEP, history, nice_step
 from collector.rollup.snapshot import deployment_stats
 from collector.serve import params
+from collector.wire.deployment import DeploymentStats, StatsHistory
 from collector.wire.errors import NotReady
 
 DAY_MS = 86_400_000
 USUAL_INTERVAL_MS = 30_000  # until a snapshot says what the interval is
 
+SPAN = (
+    Param("from", "the begin: RFC 3339, or seconds since the epoch", params.MOMENT, "a day before `to`"),
+    Param("to", "the end", params.MOMENT, "now"),
+    Param("step", "seconds, or `30s`, `5m`, `1h`, `7d`; at most 2,000 points", params.SECONDS, "some 300 points"),
+)
 
+
+@Operation(answer=DeploymentStats, refuses=(NotReady,))
 async def get_stats(request: web.Request) -> web.Response:
     """The newest snapshot; 400 until there is one."""
     snapshot = request.app[SNAPSHOTS].current
@@ -23,8 +32,9 @@ async def get_stats(request: web.Request) -> web.Response:
     return json_response(deployment_stats(snapshot))
 
 
+@Operation(answer=StatsHistory, query=SPAN)
 async def get_stats_history(request: web.Request) -> web.Response:
-    """Snapshots from ``from`` (default: a day before ``to``) until ``to`` (now), one point a ``step`` (some 300 points)."""
+    """Snapshots over time, one point a step, oldest first."""
     snapshot = request.app[SNAPSHOTS].current
     interval = snapshot.next_update_at - snapshot.collected_at if snapshot else USUAL_INTERVAL_MS
     until = params.moment(request, "to", request.app[NOW]())

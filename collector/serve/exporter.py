@@ -12,11 +12,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import choose_encoder
 
 from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.operation import Operation
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.totals import Totals, totals
 
+MEDIA = ("text/plain", "application/openmetrics-text")
 
+
+@Operation(media=MEDIA)
 async def get_metrics(request: web.Request) -> web.Response:
     """Everything in the format the scraper asks for. It is rendered on a thread: the event loop goes on meanwhile."""
     app = request.app

@@ -6,37 +6,31 @@ Everybody may ask, so the checks speak in fixed words: what an error said is in 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from aiohttp import web
 
 from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, WRITER
 from collector.http.errors import json_response
+from collector.http.operation import Operation
 from collector.rollup.store_cap import StoreState
 from collector.serve.latency import LATENCY, Latency
+from collector.wire.health import Check, Readiness
 
 STALE_INTERVALS = 3  # one rollup may fail or be slow; three in a row are news
 
 
-class Check(NamedTuple):
-    """One named check of readiness; ``detail`` says in words what was found."""
-
-    name: str
-    ok: bool
-    detail: str
-
-
+@Operation(media=("text/plain",))
 async def get_healthz(_request: web.Request) -> web.Response:
     """Answer "OK" for as long as the event loop turns."""
     return web.Response(text="OK\n")
 
 
+@Operation(answer=Readiness, others={503: Readiness})
 async def get_readyz(request: web.Request) -> web.Response:
     """Answer 200 when every check passes, else 503; the body names the checks either way."""
-    checks = [*_checks(request.app), await _database(request.app[LATENCY])]
+    checks = (*_checks(request.app), await _database(request.app[LATENCY]))
     ready = all(check.ok for check in checks)
-    body = {"status": "ready" if ready else "not ready", "checks": [check._asdict() for check in checks]}
-    return json_response(body, status=200 if ready else 503)
+    return json_response(Readiness("ready" if ready else "not ready", checks), status=200 if ready else 503)
 
 
 async def _database(latency: Latency) -> Check:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 from aiohttp import web
 
@@ -13,6 +15,10 @@ MESSAGE = "Query parameters have invalid values."
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DATE_AND_T = len("2026-01-13T")
 _STEP = re.compile(r"(\d{1,9})([smhdw]?)")
+
+# What is documented of both kinds.
+MOMENT: Mapping[str, Any] = {"type": "string"}
+SECONDS: Mapping[str, Any] = {"type": "string", "pattern": r"^\d{1,9}[smhdw]?$"}
 
 
 def moment(request: web.BaseRequest, name: str, default: int) -> int:

@@ -5,7 +5,7 @@ Every member of the API page is always there; what is empty is empty, and never 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -67,10 +67,14 @@ class ExternalAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     validate_url: str = ""
 
 
+# An OptionGroup, or an empty object. msgspec has no schema for a union of the two.
+Parent = Annotated[Any, msgspec.Meta(extra_json_schema={"type": "object"})]
+
+
 class OptionGroup(msgspec.Struct, frozen=True):
     """A heading under which an option stands. The outermost that the page shows has an empty object for a parent."""
 
-    parent: OptionGroup | dict[str, str]
+    parent: Parent
     name: str = ""
     yaml: str = ""
     description: str = ""

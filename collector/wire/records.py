@@ -154,3 +154,10 @@ class Refusal(msgspec.Struct, frozen=True, gc=False):
 
     index: int
     error: str
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """What became of the rows of one request: how many are stored, and which are not."""
+
+    accepted: int
+    rejected: list[Refusal]

@@ -16,6 +16,7 @@ from collector.http.body import client_address
 from collector.http.errors import errors_middleware
 from collector.http.guard import Guard
 from collector.http.limits import Budget, SlidingWindow
+from collector.http.operation import Route
 from collector.persist.engine import Store
 from collector.persist.meta import FirstSecrets
 from collector.wire.identity import Role
@@ -60,7 +61,7 @@ async def client(counted: CountedStore, clock: Clock) -> AsyncIterator[Client]:
 
     app = web.Application(middlewares=[errors_middleware])
     for access in (Access.FEED, Access.READ):
-        app.router.add_post(f"/{access.name}", guard.handler(access, f"/{access.name}", answer))
+        app.router.add_post(f"/{access.name}", guard.handler(Route("POST", f"/{access.name}", answer, access)))
     async with TestClient(TestServer(app)) as made:
         yield made
 

@@ -1,0 +1,177 @@
+"""/openapi.json: the document that clients are generated from, made of the route table and the types of the wire.
+
+A handler under two paths is described at the one that stands first in the table; the other is named there.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, NamedTuple
+
+import msgspec
+from aiohttp import web
+
+from collector.http.access import Access
+from collector.http.appkeys import OPENAPI
+from collector.http.errors import ErrorBody, status_of
+from collector.http.operation import JSON, Operation, Param, Route, operation_of
+from collector.wire.errors import BypassRefused, Forbidden, InvalidReport, Overloaded, RateLimited, TooLarge, Unauthorized
+
+INTERNAL_ERROR = 500
+REFERENCE = "#/components/schemas/{name}"
+
+Scheme = Mapping[str, Sequence[str]]
+TOKEN: Scheme = {"token": []}
+BEARER: Scheme = {"bearer": []}
+
+# What opens a route: any one of the schemes.
+SECURITY: Mapping[Access, Sequence[Scheme]] = {
+    Access.PUBLIC: (),
+    Access.SIGNED_IN: (TOKEN, BEARER),
+    Access.READ: (TOKEN, BEARER),
+    Access.OWNER: (TOKEN, BEARER),
+    Access.FEED: (BEARER, TOKEN),
+    Access.CSP: ({"browserKey": []}, TOKEN),
+}
+SCHEMES = {
+    "token": {"type": "apiKey", "in": "header", "name": "Coder-Session-Token", "description": "The token of a user."},
+    "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a user; for intake also a feed key."},
+    "browserKey": {"type": "apiKey", "in": "query", "name": "key", "description": "A browser key, which is public."},
+}
+
+
+class Described(NamedTuple):
+    """A route that clients call, what it does in words, and the other paths that it has."""
+
+    route: Route
+    operation: Operation
+    summary: str
+    description: str
+    aliases: tuple[str, ...]
+
+    @property
+    def tag(self) -> str:
+        """The kind of record that it is about: the name of its module."""
+        return self.route.handler.__module__.rpartition(".")[2]
+
+    @property
+    def statuses(self) -> Iterator[int]:
+        """Every status that it may refuse with."""
+        route, operation = self.route, self.operation
+        kinds = set(operation.refuses)
+        if route.access is not Access.PUBLIC:
+            kinds |= {Unauthorized, Forbidden, Overloaded}
+        if route.limited:
+            kinds |= {RateLimited, BypassRefused, Overloaded}  # who asks to be let past the limit is looked up
+        if operation.query or operation.body is not None:
+            kinds.add(InvalidReport)
+        if operation.body is not None:
+            kinds.add(TooLarge)
+        yield from sorted({INTERNAL_ERROR, *(status_of(kind) for kind in kinds)})
+
+
+@Operation(answer=dict[str, Any])
+async def get_openapi(request: web.Request) -> web.Response:
+    """This document."""
+    return web.Response(body=request.app[OPENAPI], content_type=JSON)
+
+
+def described(routes: Iterable[Route]) -> Iterator[Described]:
+    """The routes that clients call, in the table's order; pages, which are for people, are left out."""
+    table = list(routes)
+    for route in table:
+        operation = operation_of(route.handler)
+        same = [other for other in table if (other.method, other.handler) == (route.method, route.handler)]
+        if operation is None or same[0] is not route:
+            continue
+        text = in_words(route)
+        aliases = tuple(other.path for other in same[1:])
+        yield Described(route, operation, text.partition(". ")[0].removesuffix("."), text, aliases)
+
+
+def in_words(route: Route) -> str:
+    """The first paragraph of the handler's docstring; what follows is for who reads the code."""
+    paragraph = (inspect.getdoc(route.handler) or "").partition("\n\n")[0]
+    return " ".join(paragraph.replace("``", "`").split())
+
+
+def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of ``routes``."""
+    entries = list(described(routes))
+    kinds = [kind for entry in entries for kind in _types(entry.operation)]
+    schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=REFERENCE)
+    schema_of = dict(zip([*map(_key, kinds), _key(ErrorBody)], schemas, strict=True))
+    paths: dict[str, dict[str, Any]] = {}
+    for entry in entries:
+        path = re.sub(r"{(\w+):[^}]*}", r"{\1}", entry.route.path)
+        paths.setdefault(path, {})[entry.route.method.lower()] = _operation(entry, schema_of)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Collector", "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {"schemas": components, "securitySchemes": SCHEMES},
+    }
+
+
+def _types(operation: Operation) -> Iterator[Any]:
+    yield from (kind for kind in (operation.answer, operation.body, *operation.others.values()) if kind is not None)
+
+
+def _key(kind: Any) -> str:
+    """Types like ``list[Row] | Row`` are equal only to themselves; their text is as good a key."""
+    return repr(kind)
+
+
+def _operation(entry: Described, schema_of: Mapping[str, Any]) -> dict[str, Any]:
+    route, operation = entry.route, entry.operation
+    also = f" Also at {' and '.join(f'`{path}`' for path in entry.aliases)}." if entry.aliases else ""
+    described: dict[str, Any] = {
+        "operationId": re.sub(r"\W+", "_", f"{route.method} {route.path}".lower()).strip("_"),
+        "tags": [entry.tag],
+        "summary": entry.summary,
+        "description": entry.description + also,
+        "parameters": [
+            *(_parameter(param, "path") for param in operation.path),
+            *(_parameter(param, "query") for param in operation.query),
+        ],
+        "responses": _responses(entry, schema_of),
+    }
+    if operation.body is not None:
+        schema = schema_of[_key(operation.body)]
+        described["requestBody"] = {"required": True, "content": {media: {"schema": schema} for media in operation.body_media}}
+    if SECURITY[route.access]:
+        described["security"] = list(SECURITY[route.access])
+    return described
+
+
+def _parameter(param: Param, place: str) -> dict[str, Any]:
+    default = f"; without it {param.default}" if param.default else ""
+    return {
+        "name": param.name,
+        "in": place,
+        "required": place == "path",
+        "description": f"{param.meaning}{default}".capitalize() + ".",
+        "schema": dict(param.schema),
+    }
+
+
+def _responses(entry: Described, schema_of: Mapping[str, Any]) -> dict[str, Any]:
+    operation = entry.operation
+    refusal = {JSON: {"schema": schema_of[_key(ErrorBody)]}}
+    responses = {str(status): _response(status, refusal) for status in entry.statuses}
+    for status, kind in operation.others.items():
+        responses[str(status)] = _response(status, {JSON: {"schema": schema_of[_key(kind)]}})
+    schema = schema_of[_key(operation.answer)] if operation.answer is not None else {"type": "string"}
+    has_content = operation.answer is not None or operation.media != (JSON,)
+    content = {media: {"schema": schema} for media in operation.media} if has_content else {}
+    responses[str(operation.status)] = _response(operation.status, content)
+    return dict(sorted(responses.items()))
+
+
+def _response(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+    return response | {"content": content} if content else response

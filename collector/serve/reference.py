@@ -1,0 +1,106 @@
+"""``docs/api.md``, made of the route table and what is said beside its handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from collector.http.operation import Param, Route
+from collector.serve.openapi import Described, described, in_words
+
+HEAD = """# API
+
+<!-- Made by `collector api docs`. Change the handlers and ROUTES in collector/app.py, or collector/serve/reference.py. -->
+
+Every route of the service. Bodies are JSON in UTF-8, times RFC 3339 in UTC. A running service serves the same as an OpenAPI
+3.1 document at `/api/v2/openapi.json`, to generate a client from, and with `CODER_SWAGGER_ENABLE=true` as a page at
+`/swagger`. Where the API of a Coder server differs stands in [compatibility.md](compatibility.md).
+
+## Who is calling
+
+| access | credential |
+|---|---|
+| public | none |
+| signed in | the token of any user |
+| read | the token of an owner or auditor |
+| feed | a feed key as `Authorization: Bearer …` or as a Basic password, never in a URL; or an owner's token |
+| csp | a browser key in `?key=`, or any user's token |
+
+A token is looked for in the cookie `coder_session_token`, the query parameter of the same name, the header
+`Coder-Session-Token`, `Authorization: Bearer`, and the query parameter `access_token`, in this order.
+
+What signs in to the page gets a session in place of its token: a cookie of that name, good for `CODER_SESSION_DURATION`
+after its last use and never longer than the token. It opens what the token opens; signing out ends it.
+
+Slashes in a row count as one. Pages and probes answer `HEAD` like `GET`. A preflight of another site's page gets an empty
+200 that allows nothing, unless `CODER_DANGEROUS_ALLOW_CORS_REQUESTS` is on; `/csp/reports` is open to all pages anyway.
+"""
+
+TAIL = """## CSP reports
+
+The shape decides, not the content type: an object with `csp-report`, an array of the Reporting API, or one object with
+`type` and `body`. An object may have 64 KiB, an array 1 MiB and 1,000 entries; gzip and deflate are inflated within the same
+limits. Entries of an array are judged one by one: a bad one is counted as dropped and the others are stored. A body that is
+not JSON, or an object that no browser sends, is a 400.
+
+## Violations
+
+`count` says how many match in all; `next` is null on the last page. The `id` of a violation leads to `{violation, series,
+samples}`. Where only hours or days are known any more the step is longer than the one asked for.
+
+## Agent reports and workspaces
+
+Arrays of up to 10,000 rows and 8 MiB, judged row by row: `rejected` holds `{index, error}` of each row that was not stored.
+An agent report with an `id` counts once, however often it is sent. A workspace is upserted by its `id`; an older build never
+overwrites a newer one.
+
+## History
+
+`fields` says of each number whether it is a `gauge`, a `window_sum` (never to be added up: windows overlap) or a
+`percentile` (never to be averaged). A step without a snapshot is a gap: all null. A latency of -1 means that none was seen.
+
+## Refusals
+
+`{message, detail?, validations?: [{field, detail}]}` with one of these:
+
+| status | when |
+|---|---|
+| 400 | the body or a parameter cannot be used, or the first snapshot has not been built |
+| 401 | no credential, or one that is unknown, expired or revoked; see below |
+| 403 | the credential is known but may not do this |
+| 404, 405 | no such route, or not with this method |
+| 409 | the thing exists already, or there are too many of its kind |
+| 413 | the body is too large |
+| 428 | `X-Coder-Bypass-Ratelimit: true` from a user who is no owner; an owner's requests are not counted with it |
+| 429 | over `CODER_API_RATE_LIMIT` on one route, or a feed key over `COLLECTOR_INGEST_RATE_LIMIT`; `Retry-After` says when |
+| 500 | a fault of the service; it is logged in full |
+| 503 | nothing was stored, or the store cannot be asked who is calling; try again after `Retry-After` |
+
+Wrong paths below `/api/v2/deployment`, `/api/v2/experiments` and `/api/v2/users` are 401 to whoever has no credential. A
+browser key over its budget gets no 429: a browser would send again, so the excess is counted as dropped (`over_budget`).
+"""
+
+
+def reference(routes: Sequence[Route]) -> str:
+    """The page: every route, every parameter, and what no table can say."""
+    return "\n".join([HEAD, *_routes(routes), *_parameters(described(routes)), TAIL])
+
+
+def _routes(routes: Sequence[Route]) -> Iterator[str]:
+    yield "## Routes\n\n| method and path | access | what it does |\n|---|---|---|"
+    for route in routes:
+        first = next(other for other in routes if (other.method, other.handler) == (route.method, route.handler))
+        words = in_words(route) if first is route else f"The same as `{first.path}`."
+        yield f"| `{route.method} {route.path}` | {route.access.value} | {words} |"
+    yield ""
+
+
+def _parameters(entries: Iterable[Described]) -> Iterator[str]:
+    yield "## Parameters\n\n| route | parameter | without it | meaning |\n|---|---|---|---|"
+    for entry in entries:
+        for param in entry.operation.query:
+            yield _row(entry.route, param)
+    yield ""
+
+
+def _row(route: Route, param: Param) -> str:
+    return f"| `{route.path}` | `{param.name}` | {param.default} | {param.meaning} |".replace("|  |", "| |")
