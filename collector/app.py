@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import entrance
+from collector import about, entrance
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.settings import Settings
@@ -21,6 +21,7 @@ from collector.http.appkeys import (
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
+    LIFETIMES,
     NOW,
     OPENAPI,
     SCHEDULE,
@@ -51,11 +52,11 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, deployment, exporter, health, openapi
+from collector.serve import config, deployment, exporter, health, openapi, tokens
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
-from collector.wire.identity import IngestKey, KeyKind
+from collector.wire.identity import IngestKey, KeyKind, Scope
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
@@ -74,21 +75,25 @@ ROUTES = (
     Route("GET", "/static/{digest}/{name:.+}", static.get_static, Access.PUBLIC, limited=False),
     Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
     Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
-    Route("GET", "/metrics", exporter.get_metrics, Access.READ),
+    Route("GET", "/metrics", exporter.get_metrics, Access.READ, Scope.METRICS),
     Route("GET", "/api/v2/openapi.json", openapi.get_openapi, Access.PUBLIC),
     # Both CSP paths are usually answered by their door, before they come here.
     Route("POST", "/api/v2/csp/reports", csp.post_reports, Access.CSP),
     Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
     Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
     Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
-    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ),
-    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ),
+    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
-    Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ),
-    Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ),
-    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ),
-    Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ),
+    Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
+    Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
+    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
+    Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ, Scope.DEPLOYMENT_STATS),
+    Route("GET", "/api/v2/users/{user}/keys/tokens", tokens.get_tokens, Access.SELF),
+    Route("POST", "/api/v2/users/{user}/keys/tokens", tokens.post_tokens, Access.SELF),
+    Route("GET", "/api/v2/users/{user}/keys/tokens/tokenconfig", tokens.get_tokenconfig, Access.SIGNED_IN),
+    Route("DELETE", "/api/v2/users/{user}/keys/tokens/{id}", tokens.delete_token, Access.SELF),
 )
 
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
@@ -128,6 +133,7 @@ async def create_app(
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
+    app[LIFETIMES] = about.lifetimes(settings)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
     app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
     metrics = settings.prometheus_address if settings.prometheus_enable else None

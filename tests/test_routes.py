@@ -23,6 +23,7 @@ PUBLIC = [route for route in ROUTES if route.access is Access.PUBLIC]
 PRIVATE = [route for route in ROUTES if route.access is not Access.PUBLIC]
 ROLES = {
     Access.SIGNED_IN: set(Role),
+    Access.SELF: set(Role),
     Access.READ: {Role.OWNER, Role.AUDITOR},
     Access.OWNER: {Role.OWNER},
     Access.FEED: {Role.OWNER},

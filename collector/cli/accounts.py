@@ -7,15 +7,25 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
+from collector.about import lifetimes
 from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
 from collector.config.flags import add_flags
-from collector.config.values import read_duration
-from collector.persist.accounts import TokenListing, create_token, create_user, list_tokens, revoke_token, user_by_name
+from collector.config.values import duration_text, read_duration
+from collector.normalize.tokens import token_name
+from collector.persist.accounts import (
+    TokenListing,
+    create_token,
+    create_user,
+    list_tokens,
+    list_users,
+    revoke_token,
+    user_by_name,
+)
 from collector.wire.errors import InvalidInput
-from collector.wire.identity import Role
+from collector.wire.identity import Role, Scope
 
-DEFAULT_LIFETIME = "30d"
+MS = timedelta(milliseconds=1)
 
 
 def add(commands: Subcommands) -> None:
@@ -27,10 +37,22 @@ def add(commands: Subcommands) -> None:
     add_flags(create, STORE_OPTIONS)
     create.set_defaults(run=create_user_command)
 
+    users = user.add_parser("list", help="list all users")
+    add_flags(users, STORE_OPTIONS)
+    users.set_defaults(run=list_users_command)
+
     token = commands.add_parser("token", help="manage tokens").add_subparsers(required=True, metavar="COMMAND")
     issue = token.add_parser("create", help="create a token and print it, once")
     issue.add_argument("--user", required=True, metavar="NAME", help="whose token it is")
-    issue.add_argument("--lifetime", default=DEFAULT_LIFETIME, metavar="DURATION", help="for how long it works [default 30d]")
+    issue.add_argument("--name", default="", metavar="NAME", help="what to call it in lists")
+    issue.add_argument("--lifetime", metavar="DURATION", help="for how long it works [default $CODER_DEFAULT_TOKEN_LIFETIME]")
+    issue.add_argument(
+        "--scope",
+        action="append",
+        default=[],
+        choices=[scope.value for scope in Scope],
+        help="let it open this alone; may be repeated; without one it opens all that the role of the user opens",
+    )
     issue.add_argument("--quiet", action="store_true", help="print the token alone")
     add_flags(issue, STORE_OPTIONS)
     issue.set_defaults(run=create_token_command)
@@ -53,21 +75,32 @@ def create_user_command(args: argparse.Namespace) -> int:
     return 0
 
 
+def list_users_command(args: argparse.Namespace) -> int:
+    """One line a user, by name: its role and its id."""
+    for user in in_transaction(settings_of(args), list_users):
+        print(f"{user.username}  {user.role}  {user.id}")
+    return 0
+
+
 def create_token_command(args: argparse.Namespace) -> int:
-    """Create a token; only its hash is kept."""
-    lifetime = _lifetime(args.lifetime)
+    """Create a token; only its hash is kept. The limits of its lifetime are those of the API."""
+    settings, name = settings_of(args), token_name(args.name)
+    asked = None if args.lifetime is None else _lifetime(args.lifetime)
 
-    def create(connection: Connection) -> str:
-        user = user_by_name(connection, args.user)
-        return create_token(connection, user.id, lifetime_ms=lifetime // timedelta(milliseconds=1), now=wall_clock())
+    def create(connection: Connection) -> tuple[str, timedelta]:
+        user, now = user_by_name(connection, args.user), wall_clock()
+        lifetime = lifetimes(settings).granted(asked, user.role)
+        scopes = [Scope(text) for text in args.scope]
+        made = create_token(connection, user.id, lifetime_ms=lifetime // MS, now=now, name=name, scopes=scopes)
+        return made, lifetime
 
-    token = in_transaction(settings_of(args), create)
-    print(token if args.quiet else f"Token of {args.user}, good for {args.lifetime}, shown this once:\n{token}")
+    token, lifetime = in_transaction(settings, create)
+    print(token if args.quiet else f"Token of {args.user}, good for {duration_text(lifetime)}, shown this once:\n{token}")
     return 0
 
 
 def list_tokens_command(args: argparse.Namespace) -> int:
-    """One line a token, oldest first: its id and its times."""
+    """One line a token, oldest first: its id, its name, its times and its scopes."""
     for token in in_transaction(settings_of(args), lambda c: list_tokens(c, user_by_name(c, args.user).id)):
         print(_line(token))
     return 0
@@ -82,7 +115,9 @@ def revoke_token_command(args: argparse.Namespace) -> int:
 
 def _line(token: TokenListing) -> str:
     times = {"created": token.created_at, "expires": token.expires_at, "used": token.last_used_at, "revoked": token.revoked_at}
-    return "  ".join([token.id, *(f"{what} {shown_time(at)}" for what, at in times.items() if at is not None)])
+    scopes = [f"opens {', '.join(sorted(token.scopes))} alone"] if token.scopes is not None else []
+    named = [token.name] if token.name else []
+    return "  ".join([token.id, *named, *(f"{what} {shown_time(at)}" for what, at in times.items() if at is not None), *scopes])
 
 
 def _lifetime(text: str) -> timedelta:

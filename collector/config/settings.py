@@ -31,6 +31,9 @@ class Settings:
     pg_auth: str  # password, or awsiamrds, which is refused
     pg_conn_max_open: int
     pg_conn_max_idle: str  # a number, or auto
+    max_token_lifetime: timedelta
+    max_admin_token_lifetime: timedelta  # of an owner's token
+    default_token_lifetime: timedelta
     swagger_enable: bool
     api_rate_limit: int  # requests a minute, caller and route; negative: none
     disable_rate_limits: bool

@@ -9,13 +9,14 @@ from aiohttp import web
 from collector.http.auth import Check, Credentials, basic_password, bearer, session_token
 from collector.http.errors import Unchallenged
 from collector.wire.errors import Forbidden, Unauthorized
-from collector.wire.identity import Caller, IngestKey, KeyKind, Role, User
+from collector.wire.identity import Caller, IngestKey, KeyKind, Role, Scope, User
 
 FORBIDDEN = "Forbidden."
 NOT_PERMITTED = (
     "You don't have permission to view this content. If you believe this is a mistake, please contact your administrator"
     " or try signing in with different credentials."
 )
+OUT_OF_SCOPE = "The scopes of this token do not include what is asked for."
 NO_CREDENTIAL = "A key or a token is needed."
 
 
@@ -23,7 +24,8 @@ class Access(enum.Enum):
     """Who may call a route."""
 
     PUBLIC = "public"  # everybody
-    SIGNED_IN = "signed in"  # any user; what a member sees is its own
+    SIGNED_IN = "signed in"  # any user, whatever the scopes of the token
+    SELF = "self"  # any user, with a token that has no scopes; a member sees and changes what is its own
     READ = "read"  # owner and auditor
     OWNER = "owner"
     FEED = "feed"  # a feed key, or an owner's token
@@ -32,21 +34,31 @@ class Access(enum.Enum):
 
 ROLES = {
     Access.SIGNED_IN: frozenset(Role),
+    Access.SELF: frozenset(Role),
+    Access.CSP: frozenset(Role),
+    Access.FEED: frozenset({Role.OWNER}),
     Access.READ: frozenset({Role.OWNER, Role.AUDITOR}),
     Access.OWNER: frozenset({Role.OWNER}),
 }
 
 
 async def authorize(
-    request: web.BaseRequest, access: Access, credentials: Credentials, before_lookup: Check | None = None
+    request: web.BaseRequest,
+    access: Access,
+    credentials: Credentials,
+    before_lookup: Check | None = None,
+    *,
+    scope: Scope | None = None,
 ) -> Caller | None:
     """The caller of a route that asks for ``access``; None when everybody may call it.
+
+    A token with scopes opens what any signed-in user may see, and beyond that only routes of one of its own: ``scope``.
 
     ``before_lookup`` is called before the store is asked about a credential that is not remembered.
 
     Raises:
         Unauthorized: no credential, or none that is known. At a route for CSP reports it is ``Unchallenged``.
-        Forbidden: the caller is known, but is a user without the role or a key of the wrong kind.
+        Forbidden: the caller is known, but is a user without the role, a token without the scope or a key of the wrong kind.
         Overloaded: the store had to be asked who it is, and could not answer.
         RateLimited: ``before_lookup`` did not let it be asked.
     """
@@ -60,7 +72,7 @@ async def authorize(
         except Unauthorized as error:
             raise Unchallenged(error.message, error.detail) from error
     user = await credentials.user(session_token(request), before_lookup)
-    return _with_role(user, ROLES[access])
+    return _permitted(user, access, scope)
 
 
 async def _feed_caller(request: web.BaseRequest, credentials: Credentials, before_lookup: Check | None) -> Caller:
@@ -69,7 +81,7 @@ async def _feed_caller(request: web.BaseRequest, credentials: Credentials, befor
         return _of_kind(await credentials.key(presented, before_lookup), KeyKind.FEED)
     token = session_token(request)
     if token:
-        return _with_role(await credentials.user(token, before_lookup), ROLES[Access.OWNER])
+        return _permitted(await credentials.user(token, before_lookup), Access.FEED)
     in_url = request.query.get("key")
     if not in_url:
         raise Unauthorized(NO_CREDENTIAL, 'Send a feed key as "Authorization: Bearer" or as a Basic password.')
@@ -88,7 +100,7 @@ async def _csp_caller(request: web.BaseRequest, credentials: Credentials, before
     token = session_token(request)
     if not token:
         raise Unauthorized(NO_CREDENTIAL, "Send a browser key in the query: ?key=.")
-    return await credentials.user(token, before_lookup)
+    return _permitted(await credentials.user(token, before_lookup), Access.CSP)
 
 
 def _header_key(request: web.BaseRequest) -> str | None:
@@ -107,7 +119,9 @@ def _of_kind(key: IngestKey, kind: KeyKind) -> IngestKey:
     raise Forbidden(FORBIDDEN, f"This is a {key.kind} key: it opens {opens}.")
 
 
-def _with_role(user: User, roles: frozenset[Role]) -> User:
-    if user.role in roles:
-        return user
-    raise Forbidden(FORBIDDEN, NOT_PERMITTED)
+def _permitted(user: User, access: Access, scope: Scope | None = None) -> User:
+    if user.role not in ROLES[access]:
+        raise Forbidden(FORBIDDEN, NOT_PERMITTED)
+    if user.scopes is not None and access is not Access.SIGNED_IN and scope not in user.scopes:
+        raise Forbidden(FORBIDDEN, OUT_OF_SCOPE)
+    return user

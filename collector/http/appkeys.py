@@ -8,6 +8,7 @@ from aiohttp import web
 
 from collector.http.auth import Credentials
 from collector.http.limits import Budget
+from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
 from collector.rollup.schedule import Schedule
@@ -23,4 +24,5 @@ CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
+LIFETIMES: web.AppKey[Lifetimes] = web.AppKey("lifetimes", Lifetimes)
 OPENAPI: web.AppKey[bytes] = web.AppKey("openapi", bytes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -14,7 +15,7 @@ from collector.http.limits import Budget, Decision, SlidingWindow, address_ident
 from collector.http.meter import UNKNOWN_ROUTE
 from collector.http.operation import Handler, Route
 from collector.wire.errors import BypassRefused, Forbidden, Unauthorized
-from collector.wire.identity import Caller, IngestKey, Role, User
+from collector.wire.identity import Caller, IngestKey, Role, Scope, User
 
 CALLER: web.RequestKey[Caller | None] = web.RequestKey("caller", object)  # type: ignore[arg-type]
 RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
@@ -22,6 +23,26 @@ RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
 BYPASS = "X-Coder-Bypass-Ratelimit"
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # what Go's ParseBool takes
 API = "/api/"
+
+
+def user_of(request: web.BaseRequest) -> User:
+    """The user who called a route that only users may call."""
+    caller = request[CALLER]
+    if not isinstance(caller, User):
+        raise TypeError("the route lets in who is no user")
+    return caller
+
+
+def came_from_here(request: web.BaseRequest) -> bool:
+    """Whether a request was sent by one of our own pages, so that no other site acts with a visitor's cookie.
+
+    Browsers say so in ``Sec-Fetch-Site``, and over plain http, where that header is not sent, in ``Origin``. Its scheme
+    is not compared: behind a proxy that ends TLS the browser's https is our http. A sender of neither is no browser of
+    the last ten years.
+    """
+    if site := request.headers.get("Sec-Fetch-Site"):
+        return site == "same-origin"
+    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
 
 
 class Guard:
@@ -52,7 +73,7 @@ class Guard:
         self._address = address
         self._lookups = lookups
 
-    async def admit(self, request: web.BaseRequest, access: Access, route: str) -> Caller | None:
+    async def admit(self, request: web.BaseRequest, access: Access, route: str, scope: Scope | None = None) -> Caller | None:
         """The caller, who may call ``route``; None when everybody may.
 
         Raises:
@@ -62,7 +83,7 @@ class Guard:
         """
         try:
             before_lookup = partial(self._before_lookup, request, route)
-            caller = await authorize(request, access, self._credentials, before_lookup)
+            caller = await authorize(request, access, self._credentials, before_lookup, scope=scope)
         except (Unauthorized, Forbidden):
             self._count(request, address_identity(self._address(request)), route)
             raise
@@ -75,7 +96,7 @@ class Guard:
         """The handler of ``route`` behind this gate; it finds the caller at ``request[CALLER]``."""
 
         async def guarded(request: web.Request) -> web.StreamResponse:
-            request[CALLER] = await self.admit(request, route.access, route.path)
+            request[CALLER] = await self.admit(request, route.access, route.path, route.scope)
             return await route.handler(request)
 
         return guarded

@@ -17,6 +17,7 @@ from aiohttp import web
 
 from collector.http.access import Access
 from collector.wire.errors import CollectorError
+from collector.wire.identity import Scope
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 H = TypeVar("H", bound=Callable[..., Any])
@@ -25,12 +26,13 @@ JSON = "application/json"
 
 
 class Route(NamedTuple):
-    """One line of the HTTP surface: who may call what."""
+    """One line of the HTTP surface: who may call what. A token with scopes opens it only when ``scope`` is one of them."""
 
     method: str
     path: str
     handler: Handler
     access: Access
+    scope: Scope | None = None
     limited: bool = True  # by CODER_API_RATE_LIMIT
 
     @property

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import parse_qs, urlsplit
+from typing import Literal, NamedTuple
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from collector.http.appkeys import CREDENTIALS, NOW, WRITER
+from collector.http.appkeys import CREDENTIALS, NOW
 from collector.http.auth import TOKEN_NAME
 from collector.http.body import read
+from collector.http.guard import came_from_here
+from collector.http.writing import written
 from collector.pages.page import PAGES
 from collector.persist.accounts import is_token
-from collector.persist.engine import storage_failed
 from collector.persist.sessions import create_session, end_session
-from collector.wire.errors import Overloaded, Unauthorized
+from collector.wire.errors import Unauthorized
 from collector.wire.identity import User
-
-T = TypeVar("T")
 
 COOKIE_S = 400 * 86_400  # it is the service that ends a session: the cookie must not end before; browsers keep none longer
 MAX_FORM_BYTES = 2_048  # a token has 33 characters
 
 NO_TOKEN = "Paste a token to sign in."  # noqa: S105  # words
+SCOPED_TOKEN = "This token opens parts of the API alone: it has scopes."  # noqa: S105
 UNKNOWN_TOKEN = "This token is unknown, expired or revoked."  # noqa: S105
 FOREIGN_FORM = "Sign in from this page itself: the form came from another site."
 
@@ -41,14 +40,15 @@ SIGN_IN: web.AppKey[SignIn] = web.AppKey("sign_in", SignIn)
 
 
 async def viewer(request: web.Request) -> User | None:
-    """The user whose session the cookie carries; None when there is none or it is no longer good."""
+    """The user whose session the cookie carries; None when there is none, it is no longer good, or its token has scopes."""
     token = request.cookies.get(TOKEN_NAME)
     if not token:
         return None
     try:
-        return await request.app[CREDENTIALS].user(token)
+        user = await request.app[CREDENTIALS].user(token)
     except Unauthorized:
         return None
+    return user if user.scopes is None else None
 
 
 async def post_signin(request: web.Request) -> web.Response:
@@ -60,11 +60,13 @@ async def post_signin(request: web.Request) -> web.Response:
         return _form(request, NO_TOKEN, status=400)
     app = request.app
     try:
-        token_id = await app[CREDENTIALS].token_id(token)
+        user, token_id = await app[CREDENTIALS].user(token), await app[CREDENTIALS].token_id(token)
     except Unauthorized:
         return _form(request, UNKNOWN_TOKEN, status=401)
+    if user.scopes is not None:
+        return _form(request, SCOPED_TOKEN, status=403)
     begin = partial(create_session, token_id=token_id, lifetime_ms=app[SIGN_IN].lifetime_ms, now=app[NOW]())
-    session = await _written(request, begin)
+    session = await written(request, begin)
     answer = _to_overview()
     # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
     same_site = app[SIGN_IN].same_site
@@ -78,32 +80,11 @@ async def post_signout(request: web.Request) -> web.Response:
         return _form(request, FOREIGN_FORM, status=403)
     app, presented = request.app, request.cookies.get(TOKEN_NAME, "")
     if is_token(presented):
-        await _written(request, partial(end_session, session=presented))
+        await written(request, partial(end_session, session=presented))
         app[CREDENTIALS].forget(presented)
     answer = _to_overview()
     answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_secure(request), samesite=app[SIGN_IN].same_site)
     return answer
-
-
-def came_from_here(request: web.Request) -> bool:
-    """Whether a form was sent by one of our own pages, so that nobody signs a visitor in as somebody else.
-
-    Browsers say so in ``Sec-Fetch-Site``, and over plain http, where that header is not sent, in ``Origin``. Its scheme
-    is not compared: behind a proxy that ends TLS the browser's https is our http. A sender of neither is no browser of
-    the last ten years.
-    """
-    if site := request.headers.get("Sec-Fetch-Site"):
-        return site == "same-origin"
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
-
-
-async def _written(request: web.Request, work: Callable[[Any], T]) -> T:
-    try:
-        return await request.app[WRITER].write(work)
-    except Exception as error:
-        if not storage_failed(error):
-            raise
-        raise Overloaded("Nothing can be stored at the moment. Try again later.") from error
 
 
 async def _submitted_token(request: web.Request) -> str:

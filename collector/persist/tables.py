@@ -59,7 +59,7 @@ writer_marks = Table(
     *_numbers("batch", "at"),
 )
 
-# ── Who may do what: grows by administrative acts only ─────────────────────────────────────────────────────────────
+# ── Who may do what: grows by administrative acts, and by at most TOKENS_PER_USER tokens of each user ──────────────
 users = Table(
     "users",
     metadata,
@@ -75,10 +75,11 @@ tokens = Table(
     Column("id", Text, primary_key=True),  # 10 characters, the first part of ID-SECRET
     Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("secret_hash", LargeBinary, nullable=False),  # SHA-256 of the 22-character secret
-    Column("created_at", BigInteger, nullable=False),
-    Column("expires_at", BigInteger, nullable=False),
+    *_numbers("created_at", "expires_at"),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
+    Column("name", Text, nullable=False, server_default=text("''")),  # what its owner calls it; need not be the only one
+    Column("scopes", Text),  # JSON array; NULL: all that the role of the user opens
 )
 
 # One row a sign-in to the pages; bounded by their duration: retention removes what has ended.
@@ -137,8 +138,7 @@ violations = Table(
     _count("count_enforce"),
     _count("count_report"),
     _count("count_unknown"),
-    Column("first_seen", BigInteger, nullable=False),
-    Column("last_seen", BigInteger, nullable=False),
+    *_numbers("first_seen", "last_seen"),
     # The list, without noise and of noise alone; that of one project has an index that covers both. None on the counts or
     # on last_seen: they change with every report, and an index on each would cost a fifth of what a report costs here.
     Index("ix_violations_signal", "id", sqlite_where=NO_NOISE, postgresql_where=NO_NOISE),

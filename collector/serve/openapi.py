@@ -31,6 +31,7 @@ BEARER: Scheme = {"bearer": []}
 SECURITY: Mapping[Access, Sequence[Scheme]] = {
     Access.PUBLIC: (),
     Access.SIGNED_IN: (TOKEN, BEARER),
+    Access.SELF: (TOKEN, BEARER),
     Access.READ: (TOKEN, BEARER),
     Access.OWNER: (TOKEN, BEARER),
     Access.FEED: (BEARER, TOKEN),
@@ -129,11 +130,12 @@ def _key(kind: Any) -> str:
 def _operation(entry: Described, schema_of: Mapping[str, Any]) -> dict[str, Any]:
     route, operation = entry.route, entry.operation
     also = f" Also at {' and '.join(f'`{path}`' for path in entry.aliases)}." if entry.aliases else ""
+    scope = f" A token with scopes needs `{route.scope}`." if route.scope else ""
     described: dict[str, Any] = {
         "operationId": re.sub(r"\W+", "_", f"{route.method} {route.path}".lower()).strip("_"),
         "tags": [entry.tag],
         "summary": entry.summary,
-        "description": entry.description + also,
+        "description": entry.description + also + scope,
         "parameters": [
             *(_parameter(param, "path") for param in operation.path),
             *(_parameter(param, "query") for param in operation.query),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from collector.http.operation import Param, Route
 from collector.serve.openapi import Described, described, in_words
+from collector.wire.identity import Scope
 
 HEAD = """# API
 
@@ -21,7 +22,8 @@ Every route of the service. Bodies are JSON in UTF-8, times RFC 3339 in UTC. A r
 |---|---|
 | public | none |
 | signed in | the token of any user |
-| read | the token of an owner or auditor |
+| self | the token of any user, without scopes; a member sees and changes what is its own |
+| read | the token of an owner or auditor; one with scopes needs the route's |
 | feed | a feed key as `Authorization: Bearer …` or as a Basic password, never in a URL; or an owner's token |
 | csp | a browser key in `?key=`, or any user's token |
 
@@ -58,6 +60,19 @@ overwrites a newer one.
 `fields` says of each number whether it is a `gauge`, a `window_sum` (never to be added up: windows overlap) or a
 `percentile` (never to be averaged). A step without a snapshot is a gap: all null. A latency of -1 means that none was seen.
 
+## Tokens
+
+`{user}` is a user's id in any spelling of a UUID, a name in whatever case, or `me`. A member sees nobody but itself; owners
+and auditors see everybody, and owners change everybody's tokens.
+
+`POST` takes `{token_name?, lifetime?, scopes?}`, where `lifetime` is in nanoseconds, `CODER_DEFAULT_TOKEN_LIFETIME` when it is
+absent or 0, and at most `CODER_MAX_TOKEN_LIFETIME`, for an owner `CODER_MAX_ADMIN_TOKEN_LIFETIME`. An unknown field is refused,
+since it may have been meant to narrow the token. Without scopes a token opens all that the role of its user opens. With
+scopes it opens the routes that name one of them, and what any signed-in user may see; it makes no tokens and brings nothing
+in. A request that changes tokens with the cookie has to come from this service's own pages.
+
+Of a user 10,000 tokens are kept; ended ones go `CODER_API_KEYS_RETENTION` after their end.
+
 ## Refusals
 
 `{message, detail?, validations?: [{field, detail}]}` with one of these:
@@ -81,8 +96,16 @@ browser key over its budget gets no 429: a browser would send again, so the exce
 
 
 def reference(routes: Sequence[Route]) -> str:
-    """The page: every route, every parameter, and what no table can say."""
-    return "\n".join([HEAD, *_routes(routes), *_parameters(described(routes)), TAIL])
+    """The page: who may call, every route, every parameter, and what no table can say."""
+    return "\n".join([HEAD, *_scopes(routes), *_routes(routes), *_parameters(described(routes)), TAIL])
+
+
+def _scopes(routes: Iterable[Route]) -> Iterator[str]:
+    yield "| scope | opens |\n|---|---|"
+    for scope in Scope:
+        opened = [f"`{route.path}`" for route in routes if route.scope is scope]
+        yield f"| `{scope}` | {', '.join(opened) or 'nothing yet'} |"
+    yield ""
 
 
 def _routes(routes: Sequence[Route]) -> Iterator[str]:

@@ -15,6 +15,15 @@ class Role(enum.StrEnum):
     MEMBER = "member"
 
 
+class Scope(enum.StrEnum):
+    """What a token may be narrowed to: one read each, whatever else the role of its user would open."""
+
+    DEPLOYMENT_STATS = "deployment_stats:read"
+    DEPLOYMENT_CONFIG = "deployment_config:read"
+    CSP_VIOLATION = "csp_violation:read"
+    METRICS = "metrics:read"
+
+
 class KeyKind(enum.StrEnum):
     """browser: public, stands in every visitor's response headers, opens CSP intake alone. feed: secret, all other intake."""
 
@@ -28,6 +37,7 @@ class User(msgspec.Struct, frozen=True):
     id: str  # UUID
     username: str
     role: Role
+    scopes: frozenset[Scope] | None = None  # of the token it signed in with; None: all that the role opens
 
 
 class IngestKey(msgspec.Struct, frozen=True):

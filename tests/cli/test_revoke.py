@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import pytest
 
@@ -19,16 +17,7 @@ VIOLATIONS = "/api/v2/csp/violations"
 
 Status = Callable[[], Awaitable[int]]
 
-
-@pytest.fixture(autouse=True)
-def _its_database(inside: Inside, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Commands find the database of the running service in the environment, and nothing else."""
-    assert inside.url
-    for name in [name for name in os.environ if name.startswith(("CODER_", "COLLECTOR_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("COLLECTOR_DATA_DIR", str(tmp_path))
-    if database_url.startswith("postgres"):
-        monkeypatch.setenv("CODER_PG_CONNECTION_URL", database_url)
+pytestmark = pytest.mark.usefixtures("its_database")
 
 
 async def run(*argv: str) -> int:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import itertools
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from functools import partial
+from typing import Protocol
 
 import pytest
 from sqlalchemy import Connection
@@ -13,12 +15,17 @@ from collector.http.auth import Credentials
 from collector.persist.accounts import create_token, create_user
 from collector.persist.engine import Store
 from collector.persist.meta import FirstSecrets, first_start
-from collector.wire.identity import Role
+from collector.wire.identity import Role, Scope
 
 NOW = 1_768_384_800_250  # 2026-01-14 10:00:00.25 UTC
 DAY_MS = 86_400_000
 
-TokenOf = Callable[[Role], Awaitable[str]]
+
+class TokenOf(Protocol):
+    """Makes a token of a new user."""
+
+    def __call__(self, role: Role, *scopes: Scope) -> Awaitable[str]:
+        """A token, good for a day, of a user with ``role``."""
 
 
 @dataclass
@@ -55,9 +62,10 @@ def credentials(store: Store, clock: Clock) -> Credentials:
 @pytest.fixture
 def token_of(store: Store) -> TokenOf:
     """Makes a token, good for a day, of a new user with the role."""
+    numbers = itertools.count()
 
-    def make(connection: Connection, role: Role) -> str:
-        user = create_user(connection, f"some-{role}", role, now=NOW)
-        return create_token(connection, user.id, lifetime_ms=DAY_MS, now=NOW)
+    def make(connection: Connection, role: Role, scopes: tuple[Scope, ...]) -> str:
+        user = create_user(connection, f"{role}-{next(numbers)}", role, now=NOW)
+        return create_token(connection, user.id, lifetime_ms=DAY_MS, now=NOW, scopes=scopes)
 
-    return lambda role: store.transact(partial(make, role=role))
+    return lambda role, *scopes: store.transact(partial(make, role=role, scopes=scopes))

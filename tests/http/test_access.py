@@ -12,12 +12,13 @@ from collector.http.access import Access, authorize
 from collector.http.auth import Credentials
 from collector.http.errors import errors_middleware, json_response
 from collector.persist.meta import FirstSecrets
-from collector.wire.identity import Role, User
+from collector.wire.identity import Role, Scope, User
 from tests.http.conftest import TokenOf
 
 Client = TestClient[web.Request, web.Application]
 
-TAKES_USERS = (Access.SIGNED_IN, Access.READ, Access.OWNER)
+TAKES_USERS = (Access.SIGNED_IN, Access.SELF, Access.READ, Access.OWNER)
+SCOPE = Scope.DEPLOYMENT_STATS  # what the routes that read ask of a token with scopes
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ async def client(credentials: Credentials) -> AsyncIterator[Client]:
     for access in Access:
 
         async def who(request: web.Request, access: Access = access) -> web.Response:
-            caller = await authorize(request, access, credentials)
+            caller = await authorize(request, access, credentials, scope=SCOPE if access is Access.READ else None)
             if caller is None:
                 return json_response("nobody")
             return json_response(caller.username if isinstance(caller, User) else f"{caller.project}: {caller.kind}")
@@ -47,8 +48,8 @@ async def test_a_user_may_what_the_role_says(client: Client, token_of: TokenOf) 
     """Every role at every route."""
     may = {
         Role.OWNER: set(Access),
-        Role.AUDITOR: {Access.PUBLIC, Access.SIGNED_IN, Access.READ, Access.CSP},
-        Role.MEMBER: {Access.PUBLIC, Access.SIGNED_IN, Access.CSP},
+        Role.AUDITOR: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.READ, Access.CSP},
+        Role.MEMBER: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.CSP},
     }
     for role, allowed in may.items():
         token = await token_of(role)
@@ -76,6 +77,24 @@ async def test_a_member_is_refused_in_coders_words(client: Client, token_of: Tok
             },
         )
         assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_a_token_with_scopes_opens_just_them(client: Client, token_of: TokenOf) -> None:
+    """Even an owner's: what any signed-in user may see, and the reads it names; nothing is changed or brought in with it."""
+    narrow, other = await token_of(Role.OWNER, SCOPE), await token_of(Role.OWNER, Scope.METRICS)
+    opened = {
+        token: {access for access in Access if await status_of(client, access, Authorization=f"Bearer {token}") == 200}
+        for token in (narrow, other)
+    }
+    assert opened == {narrow: {Access.PUBLIC, Access.SIGNED_IN, Access.READ}, other: {Access.PUBLIC, Access.SIGNED_IN}}
+
+    async with client.post("/OWNER", headers={"Authorization": f"Bearer {narrow}"}) as answer:
+        assert (answer.status, (await answer.json())["message"]) == (403, "Forbidden.")
+
+
+async def test_scopes_widen_no_role(client: Client, token_of: TokenOf) -> None:
+    """A member's token with a scope reads no more than the member."""
+    assert await status_of(client, Access.READ, Authorization=f"Bearer {await token_of(Role.MEMBER, SCOPE)}") == 403
 
 
 async def test_a_feed_key_opens_feeds(client: Client, secrets: FirstSecrets) -> None:

@@ -8,13 +8,13 @@ from functools import partial
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from collector.persist import accounts
 from collector.persist.engine import Store
 from collector.persist.tables import tokens
 from collector.wire.errors import Conflict, InvalidInput, NotFound
-from collector.wire.identity import Role, User
+from collector.wire.identity import Role, Scope, User
 
 NOW = 1_768_384_800_000
 HOUR_MS = 3_600_000
@@ -148,3 +148,45 @@ def test_random_text_is_not_repeated() -> None:
     assert first != second
     assert (first + second).isalnum()
     assert (first + second).isascii()
+
+
+async def test_a_token_keeps_its_name_and_scopes(store: Store) -> None:
+    """They come back with the user whom it leads to; a scope that this version does not know opens nothing."""
+    user = await new_user(store)
+    create = partial(accounts.create_token, user_id=user.id, lifetime_ms=HOUR_MS, now=NOW, name="grafana")
+    await store.transact(partial(create, token=GIVEN, scopes={Scope.METRICS}))
+
+    found = await store.read(partial(accounts.find_token, token_id="abcDEF0123"))
+    (listed,) = await store.read(partial(accounts.list_tokens, user_id=user.id))
+    assert found is not None
+    assert found.user.scopes == frozenset({Scope.METRICS})
+    assert (listed.name, listed.scopes, listed.user_id) == ("grafana", frozenset({Scope.METRICS}), user.id)
+
+    await store.transact(lambda connection: connection.execute(update(tokens).values(scopes='["later:read"]')))
+    found = await store.read(partial(accounts.find_token, token_id="abcDEF0123"))
+    assert found is not None
+    assert found.user.scopes == frozenset()
+
+
+async def test_a_user_has_so_many_tokens(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more is a conflict, and revoking does not make room: the row is kept for a while."""
+    monkeypatch.setattr(accounts, "TOKENS_PER_USER", 1)
+    user = await new_user(store)
+    create = partial(accounts.create_token, user_id=user.id, lifetime_ms=HOUR_MS, now=NOW)
+    await store.transact(partial(create, token=GIVEN))
+    await store.transact(partial(accounts.revoke_token, token_id="abcDEF0123", now=NOW))
+
+    with pytest.raises(Conflict, match="tokens"):
+        await store.transact(create)
+
+
+async def test_a_token_is_ended_by_way_of_its_own_user(store: Store) -> None:
+    """Named as another user's it is not found."""
+    user = await new_user(store)
+    await store.transact(partial(accounts.create_token, user_id=user.id, lifetime_ms=HOUR_MS, now=NOW, token=GIVEN))
+    revoke = partial(accounts.revoke_token, token_id="abcDEF0123", now=NOW)
+
+    with pytest.raises(NotFound):
+        await store.transact(partial(revoke, user_id="00000000-0000-0000-0000-000000000000"))
+    await store.transact(partial(revoke, user_id=user.id))
+    assert await store.read(partial(accounts.find_token, token_id="abcDEF0123")) is None
