@@ -2,8 +2,35 @@
 
 from __future__ import annotations
 
+from aiohttp import web
+
 from collector.config.settings import Settings
+from collector.config.structures import ssh_option
+from collector.http.appkeys import BUILD_INFO, DEPLOYMENT, EXPERIMENTS, LIFETIMES, SSH
 from collector.normalize.tokens import Lifetimes
+from collector.serve import experiments
+from collector.wire.deployment import SshConfig
+from collector.wire.general import BuildInfo
+
+SSH_PREFIX = "coder."  # of workspaces' names, when the option is empty: clients cannot do without one
+
+
+def tell(app: web.Application, settings: Settings, version: str) -> None:
+    """Put what the handlers of buildinfo, ssh, experiments and tokens answer where they find it."""
+    app[BUILD_INFO] = BuildInfo(
+        version=version,
+        external_url=settings.docs_url,
+        dashboard_url=settings.url,
+        upgrade_message=settings.cli_upgrade_message,
+        deployment_id=app[DEPLOYMENT],
+    )
+    app[SSH] = SshConfig(
+        hostname_prefix=settings.ssh_hostname_prefix or SSH_PREFIX,
+        hostname_suffix=settings.workspace_hostname_suffix,
+        ssh_config_options=dict(sorted(dict(map(ssh_option, settings.ssh_config_options)).items())),
+    )
+    app[EXPERIMENTS] = tuple(experiments.enabled(settings.experiments))
+    app[LIFETIMES] = lifetimes(settings)
 
 
 def lifetimes(settings: Settings) -> Lifetimes:

@@ -21,12 +21,12 @@ from collector.http.appkeys import (
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
-    LIFETIMES,
     NOW,
     OPENAPI,
     SCHEDULE,
     SNAPSHOTS,
     STORE,
+    UPDATE_CHECK,
     WRITER,
 )
 from collector.http.auth import REFRESH_KEYS_S
@@ -38,6 +38,7 @@ from collector.http.observe import observing
 from collector.http.operation import Route
 from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
+from collector.outbound import updatecheck
 from collector.pages import overview, session, static, swagger
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
@@ -52,10 +53,11 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, deployment, exporter, health, openapi, tokens
+from collector.serve import config, deployment, experiments, exporter, general, health, openapi, tokens
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
+from collector.wire.general import UpdateCheck
 from collector.wire.identity import IngestKey, KeyKind, Scope
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
@@ -76,7 +78,11 @@ ROUTES = (
     Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
     Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
     Route("GET", "/metrics", exporter.get_metrics, Access.READ, Scope.METRICS),
+    Route("GET", "/api/v2", general.get_root, Access.PUBLIC),
+    Route("GET", "/api/v2/", general.get_root, Access.PUBLIC),
     Route("GET", "/api/v2/openapi.json", openapi.get_openapi, Access.PUBLIC),
+    Route("GET", "/api/v2/buildinfo", general.get_buildinfo, Access.PUBLIC),
+    Route("GET", "/api/v2/updatecheck", general.get_updatecheck, Access.PUBLIC),
     # Both CSP paths are usually answered by their door, before they come here.
     Route("POST", "/api/v2/csp/reports", csp.post_reports, Access.CSP),
     Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
@@ -87,9 +93,13 @@ ROUTES = (
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
+    Route("GET", "/api/v2/deployment/ssh", deployment.get_ssh, Access.SIGNED_IN),
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
     Route("GET", "/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
     Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ, Scope.DEPLOYMENT_STATS),
+    Route("GET", "/api/v2/experiments", experiments.get_experiments, Access.SIGNED_IN),
+    Route("GET", "/api/v2/experiments/", experiments.get_experiments, Access.SIGNED_IN),
+    Route("GET", "/api/v2/experiments/available", experiments.get_available, Access.SIGNED_IN),
     Route("GET", "/api/v2/users/{user}/keys/tokens", tokens.get_tokens, Access.SELF),
     Route("POST", "/api/v2/users/{user}/keys/tokens", tokens.post_tokens, Access.SELF),
     Route("GET", "/api/v2/users/{user}/keys/tokens/tokenconfig", tokens.get_tokenconfig, Access.SIGNED_IN),
@@ -133,9 +143,12 @@ async def create_app(
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
-    app[LIFETIMES] = about.lifetimes(settings)
+    about.tell(app, settings, VERSION)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
-    app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows)), clock=now)
+    own = UpdateCheck(current=True, version=VERSION, url=settings.docs_url)
+    checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
+    app[UPDATE_CHECK] = checker.answer
+    app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows, checker)), clock=now)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(
         access_url=settings.access_url or None,
@@ -196,7 +209,7 @@ def _latency(settings: Settings, store: Store) -> Latency:
     return Latency(store, time.monotonic, good_for=refresh.total_seconds(), threshold=threshold.total_seconds())
 
 
-def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[Job]:
+def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: updatecheck.Checker) -> Iterable[Job]:
     """Everything that is done on a schedule."""
     store, writer, now, cap = app[STORE], app[WRITER], app[NOW], app[CAP]
     interval = settings.agent_stat_refresh_interval
@@ -221,6 +234,8 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows) -> Iterable[J
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("cap", measure, CAP_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
+    if settings.feed_url:
+        yield Job("update check", checker.check, updatecheck.EVERY)
 
 
 def _retentions(settings: Settings) -> Retentions:

@@ -34,7 +34,14 @@ class Settings:
     max_token_lifetime: timedelta
     max_admin_token_lifetime: timedelta  # of an owner's token
     default_token_lifetime: timedelta
+    experiments: tuple[str, ...]
+    ssh_hostname_prefix: str
+    workspace_hostname_suffix: str
+    ssh_config_options: tuple[str, ...]  # each as Key=value
+    cli_upgrade_message: str
     swagger_enable: bool
+    update_check: bool
+    update_check_url: str  # "" when not set
     api_rate_limit: int  # requests a minute, caller and route; negative: none
     disable_rate_limits: bool
     allow_all_cors: bool
@@ -88,6 +95,17 @@ class Settings:
             return ""
         options = dict.fromkeys(self.strict_transport_security_options)  # each once
         return "; ".join([f"max-age={self.strict_transport_security}", *options])
+
+    @property
+    def url(self) -> str:
+        """Where people reach the service: the access URL, else the address it listens on."""
+        listening = f"https://{self.tls_address}" if self.tls_enable else f"http://{self.http_address}"
+        return self.access_url.rstrip("/") or listening
+
+    @property
+    def feed_url(self) -> str:
+        """The releases feed to ask for a newer version; "" when there is no check."""
+        return self.update_check_url if self.update_check else ""
 
     @property
     def database_url(self) -> str:

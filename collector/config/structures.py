@@ -53,6 +53,20 @@ def read_structure(kind: OptionType, text: str) -> Any:
         raise ValueError(f"is not of the form of {kind}: {ascii(str(error))[1:-1]}") from None
 
 
+def ssh_option(text: str) -> tuple[str, str]:
+    """An option of SSH as name and value, parted at the first ``=`` or blank; nothing is trimmed, as in Coder."""
+    match = re.fullmatch(r"([^= ]*)[= ](.*)", text, re.DOTALL)
+    if match is None:
+        raise ValueError("is not an option of SSH like Key=value")
+    return match[1], match[2]
+
+
+def read_ssh_option(text: str) -> str:
+    """A text that :func:`ssh_option` can part, as it stands."""
+    ssh_option(text)
+    return text
+
+
 def read_uuid(text: str) -> str:
     """A UUID in any of its forms, as the usual one."""
     try:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from collector.config.options import STRUCTURED, Option, OptionType
-from collector.config.structures import read_structure, read_uuid
+from collector.config.structures import read_ssh_option, read_structure, read_uuid
 
 INT64 = 2**63  # Go keeps integers and durations in 64 bits; so do both databases
 LONGEST_NUMBER = 64  # characters; bounds the arithmetic that a text can ask for
@@ -200,6 +200,12 @@ def _read_idle(text: str) -> str:
     return text
 
 
+def _read_suffix(text: str) -> str:
+    if text.startswith("."):
+        raise ValueError("has a leading dot, which must be left out")
+    return text
+
+
 READERS: Mapping[OptionType, Callable[[str], Any]] = {
     OptionType.STRING: str,
     OptionType.BOOL: read_bool,
@@ -225,6 +231,8 @@ FORMATS: Mapping[str, Callable[[str], Any]] = {
     "uuid": read_uuid,
     "regexp": read_regexp,
     "idle-connections": _read_idle,
+    "suffix": _read_suffix,
+    "ssh-option": read_ssh_option,
 }
 
 

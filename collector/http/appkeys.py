@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -14,6 +14,8 @@ from collector.persist.writer import Writer
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
+from collector.wire.deployment import SshConfig
+from collector.wire.general import BuildInfo, UpdateCheck
 
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
@@ -24,5 +26,9 @@ CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
+BUILD_INFO: web.AppKey[BuildInfo] = web.AppKey("build_info", BuildInfo)
+SSH: web.AppKey[SshConfig] = web.AppKey("ssh", SshConfig)
+EXPERIMENTS: web.AppKey[tuple[str, ...]] = web.AppKey("experiments", tuple)
 LIFETIMES: web.AppKey[Lifetimes] = web.AppKey("lifetimes", Lifetimes)
+UPDATE_CHECK: web.AppKey[Callable[[], Awaitable[UpdateCheck]]] = web.AppKey("update_check", Callable)  # type: ignore[arg-type]
 OPENAPI: web.AppKey[bytes] = web.AppKey("openapi", bytes)

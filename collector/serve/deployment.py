@@ -1,16 +1,16 @@
-"""/deployment/stats and its history: the newest snapshot, and those before it."""
+"""/deployment: what its clients write into their SSH configuration, its newest snapshot, and the snapshots before that."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE
+from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, SSH, STORE
 from collector.http.errors import json_response
 from collector.http.operation import Operation, Param
 from collector.rollup.history import MAX_STEP, history, nice_step
 from collector.rollup.snapshot import deployment_stats
 from collector.serve import params
-from collector.wire.deployment import DeploymentStats, StatsHistory
+from collector.wire.deployment import DeploymentStats, SshConfig, StatsHistory
 from collector.wire.errors import NotReady
 
 DAY_MS = 86_400_000
@@ -21,6 +21,12 @@ SPAN = (
     Param("to", "the end", params.MOMENT, "now"),
     Param("step", "seconds, or `30s`, `5m`, `1h`, `7d`; at most 2,000 points", params.SECONDS, "some 300 points"),
 )
+
+
+@Operation(answer=SshConfig)
+async def get_ssh(request: web.Request) -> web.Response:
+    """What clients write into their SSH configuration to reach workspaces. The same for as long as the service runs."""
+    return json_response(request.app[SSH])
 
 
 @Operation(answer=DeploymentStats, refuses=(NotReady,))

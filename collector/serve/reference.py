@@ -73,6 +73,12 @@ in. A request that changes tokens with the cookie has to come from this service'
 
 Of a user 10,000 tokens are kept; ended ones go `CODER_API_KEYS_RETENTION` after their end.
 
+## Updates
+
+`/updatecheck` compares this build with the release that `COLLECTOR_UPDATE_CHECK_URL` names, which is asked once a day. A feed
+that fails is no error: what was known before stays the answer, and without anything this build counts as current. A request
+that comes before the end of the first check waits for it, at most 10 seconds.
+
 ## Refusals
 
 `{message, detail?, validations?: [{field, detail}]}` with one of these:

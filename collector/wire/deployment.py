@@ -1,4 +1,4 @@
-"""What GET /deployment/stats and its history answer: counts are JSON integers, times RFC 3339 UTC, -1 is no latency seen."""
+"""What the reads under /deployment answer: counts are JSON integers, times RFC 3339 UTC, -1 is no latency seen."""
 
 from __future__ import annotations
 
@@ -8,6 +8,14 @@ from typing import Literal
 import msgspec
 
 FieldKind = Literal["gauge", "window_sum", "percentile"]
+
+
+class SshConfig(msgspec.Struct, frozen=True):
+    """What clients write into an SSH configuration: how workspaces are called there, and further options by name."""
+
+    hostname_prefix: str
+    hostname_suffix: str
+    ssh_config_options: dict[str, str]
 
 
 class SessionCounts(msgspec.Struct, frozen=True):

@@ -40,6 +40,8 @@ BY_FORMAT: dict[str, tuple[str, Any]] = {
     "host:port": ("localhost:4242", HostPort("localhost", 4242)),
     "http-url": ("https://csp.example/base", "https://csp.example/base"),
     "header": ("x-real-ip,x-forwarded-for", ("X-Real-Ip", "X-Forwarded-For")),
+    "suffix": ("workspaces", "workspaces"),
+    "ssh-option": ("Port=22,ForwardAgent yes", ("Port=22", "ForwardAgent yes")),
     "cidr": ("10.1.2.3/8,fd00::/8", ("10.0.0.0/8", "fd00::/8")),
     "regexp": ("^ab+c,handled$", ("^ab+c", "handled$")),
     "idle-connections": ("5", "5"),

@@ -1,0 +1,1 @@
+"""Calls that the service makes itself, handed to the schedule by ``app.py``."""
