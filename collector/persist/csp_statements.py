@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, bindparam, case, func, literal_column, select, true, update
+from sqlalchemy import Table, bindparam, case, literal_column, select, true, update
 
 from collector.persist.engine import insert
 from collector.persist.statements import BulkStatement, Statement
@@ -41,27 +41,21 @@ def _violation(dialect: str) -> Any:
     )
 
 
-def _each(*keys: str) -> tuple[Any, dict[str, Any]]:
-    """The rows of a :class:`BulkStatement`, and their values by key."""
-    each = func.json_each(bindparam("rows")).table_valued("value", name="given")
-    return each, {key: func.json_extract(each.c.value, literal_column(f"'$[{place}]'")) for place, key in enumerate(keys)}
-
-
 def _counting() -> BulkStatement:
     """Add to violations that are there, which take the newest report's document and disposition along."""
     keys = ("fingerprint", *COUNTED)
-    _, given = _each(*keys)
-    old = violations.c
-    newer = given["last_seen"] >= old.last_seen
-    first = case((given["first_seen"] < old.first_seen, given["first_seen"]), else_=old.first_seen)
+    given = BulkStatement.given(*keys)
+    old, new = violations.c, given.c
+    newer = new.last_seen >= old.last_seen
+    first = case((new.first_seen < old.first_seen, new.first_seen), else_=old.first_seen)
     newest = ("last_seen", "document_origin", "disposition")
     statement = (
         update(violations)
-        .where(old.fingerprint == given["fingerprint"])
+        .where(old.fingerprint == new.fingerprint)
         .values(
-            {old[name]: old[name] + given[name] for name in ("count", "count_enforce", "count_report", "count_unknown")}
+            {old[name]: old[name] + new[name] for name in ("count", "count_enforce", "count_report", "count_unknown")}
             | {old.first_seen: first}
-            | {old[name]: case((newer, given[name]), else_=old[name]) for name in newest}
+            | {old[name]: case((newer, new[name]), else_=old[name]) for name in newest}
         )
     )
     return BulkStatement(statement, keys)
@@ -69,21 +63,20 @@ def _counting() -> BulkStatement:
 
 def _minutes() -> BulkStatement:
     keys = ("fp", "at", "n_enforce", "n_report", "n_unknown")
-    each, given = _each(*keys)
-    new = insert("sqlite", csp_minutes).from_select(
-        [column.name for column in csp_minutes.c],
-        select(violations.c.id, *(given[key] for key in keys[1:]))
-        .join_from(each, violations, violations.c.fingerprint == given["fp"])
-        .where(true()),
+    given = BulkStatement.given(*keys)
+    rows = select(violations.c.id, *(given.c[key] for key in keys[1:])).join_from(
+        given, violations, violations.c.fingerprint == given.c.fp
     )
+    # WHERE, or SQLite takes ON CONFLICT for a part of the join: https://www.sqlite.org/lang_upsert.html, "Parsing Ambiguity".
+    new = insert("sqlite", csp_minutes).from_select([column.name for column in csp_minutes.c], rows.where(true()))
     sums = {name: csp_minutes.c[name] + new.excluded[name] for name in ("enforce", "report", "unknown")}
     return BulkStatement(new.on_conflict_do_update(index_elements=["violation_id", "bucket"], set_=sums), keys)
 
 
 def _totals() -> BulkStatement:
     keys = [column.name for column in csp_totals.c]
-    each, given = _each(*keys)
-    new = insert("sqlite", csp_totals).from_select(keys, select(*given.values()).select_from(each).where(true()))
+    given = BulkStatement.given(*keys)  # no project is 0, as in the rows that fill up
+    new = insert("sqlite", csp_totals).from_select(keys, select(given).where(given.c.project_id > literal_column("0")))
     sums = {"count": csp_totals.c.count + new.excluded.count}
     return BulkStatement(new.on_conflict_do_update(index_elements=keys[:-1], set_=sums), keys)
 

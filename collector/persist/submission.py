@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from collector.wire.records import CspIntake, Record, Refusal
 
 
-@dataclass(slots=True, eq=False)
-class Submission:
+class Submission(msgspec.Struct, eq=False):
     """Records that stand or fall together with their caller's answer."""
 
     records: Sequence[Record]
@@ -21,4 +21,7 @@ class Submission:
 
 def weight_of(records: Sequence[Record]) -> int:
     """How many reports and rows ``records`` are; a POST that brought none still takes one."""
-    return sum(len(record.reports) or 1 if type(record) is CspIntake else 1 for record in records)
+    weight = 0
+    for record in records:
+        weight += len(record.reports) or 1 if type(record) is CspIntake else 1
+    return weight
