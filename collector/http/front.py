@@ -25,15 +25,15 @@ def install(runner: web.AppRunner, doors: Mapping[tuple[str, str], Door]) -> Non
         raise RuntimeError("the runner has not been set up")
     application = server.request_handler
 
-    async def front(request: web.BaseRequest) -> web.StreamResponse:
+    def front(request: web.BaseRequest) -> Awaitable[web.StreamResponse]:
         door = doors.get((request.method, request.raw_path.partition("?")[0]))
         if door is not None:
-            return await door(request)
+            return door(request)
         path = request.rel_url.raw_path
         if "//" in path:
             path = _SLASHES.sub("/", path)
             request = request.clone(rel_url=request.rel_url.with_path(path, encoded=True, keep_query=True))
             door = doors.get((request.method, path))
-        return await (door or application)(request)
+        return (door or application)(request)
 
     server.request_handler = front

@@ -125,7 +125,7 @@ class Budget:
         if self._limit == 0:
             return n
         bucket = self._bucket(key_id)
-        passing = max(0, min(n, int(bucket.left)))
+        passing = n if n <= bucket.left else max(0, int(bucket.left))
         bucket.left -= passing
         return passing
 

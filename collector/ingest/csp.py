@@ -15,6 +15,7 @@ from multidict import CIMultiDict
 
 from collector.http import body, meter
 from collector.http.access import Access
+from collector.http.answer import FixedAnswer
 from collector.http.auth import Credentials
 from collector.http.errors import error_response
 from collector.http.guard import RATE, Guard
@@ -90,20 +91,21 @@ class CspDoor:
                 "X-Coder-Build-Version": version,
             }
         )
+        self._acknowledgement = FixedAnswer(ACKNOWLEDGED, self._headers, now)
         self._acknowledged = meter.REQUESTS.labels(ROUTE, "POST", "200")
 
-    async def __call__(self, request: web.BaseRequest) -> web.StreamResponse:
+    async def __call__(self, request: web.BaseRequest) -> web.Response:
         """Answer one request; nothing is raised but a cancellation."""
         try:
             await self._take(request)
         except Exception as error:  # noqa: BLE001 — error_response logs the unknown and shows nothing of it
             return self._refused(request, error)
         self._acknowledged.inc()
-        return web.Response(body=ACKNOWLEDGED, headers=self._headers)
+        return self._acknowledgement.to(request)
 
     async def _take(self, request: web.BaseRequest) -> None:
         key = self._known_key(request.raw_path) or await self._key(request)
-        content = await body.read_report(request)
+        content = body.whole_report(request) or await body.read_report(request)
         arrived = csp.arrived(content, user_agent=request.headers.get("User-Agent"))
         entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
@@ -163,7 +165,9 @@ async def post_reports(request: web.Request) -> web.StreamResponse:
 
     Here comes what did not come by the door: it is let in by the same one.
     """
-    return await request.app[DOOR](request)
+    response = await request.app[DOOR](request)
+    # The middleware around this adds to the headers, which must not be those that everybody is answered with.
+    return response.common() if isinstance(response, FixedAnswer) else response
 
 
 def _sifted(

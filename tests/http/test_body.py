@@ -36,8 +36,8 @@ def an_array(size: int) -> bytes:
 
 
 async def length(request: web.Request) -> web.Response:
-    """How long the body of a report is."""
-    return web.Response(text=str(len(await body.read_report(request))))
+    """How long the body of a report is, as the door reads it."""
+    return web.Response(text=str(len(body.whole_report(request) or await body.read_report(request))))
 
 
 async def length_of_a_thousand(request: web.Request) -> web.Response:

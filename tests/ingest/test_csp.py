@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from yarl import URL
 
 from collector.app import wall_clock
 from collector.http.appkeys import BUDGET, DEPLOYMENT, STORE
@@ -234,6 +235,19 @@ async def test_refusals_say_what_is_left(tmp_path: Path) -> None:
                 assert response.status == status
                 assert (response.headers["X-RateLimit-Limit"], response.headers["X-RateLimit-Remaining"]) == ("1", "0")
                 assert int(response.headers["X-RateLimit-Reset"]) > 0
+
+
+async def test_what_the_application_adds_is_not_for_everybody(inside: Inside) -> None:
+    """A report that comes by the application's router gets a request id of its own, and the next one by the door none."""
+    spelt = URL(f"{inside.url}/csp/report%73?key={inside.secrets.browser_key}", encoded=True)
+    seen = []
+    for url in (spelt, spelt, URL(inside.url + inside.csp_path)):
+        async with inside.client.post(url, data=json.dumps(legacy())) as response:
+            assert (response.status, await response.json()) == (200, "ok")
+            assert response.headers["Access-Control-Allow-Origin"] == "*"
+            seen.append(response.headers.getall("X-Coder-Request-Id", []))
+    assert [len(ids) for ids in seen] == [1, 1, 0]
+    assert seen[0] != seen[1]
 
 
 async def test_a_cut_body_is_not_stored(inside: Inside) -> None:
