@@ -1,7 +1,8 @@
 """``make bench``: durable single reports a second, as a ratio to a bare aiohttp handler, in one run on one pinned core.
 
 Both servers are pinned to the first core and loaded in turn by wrk on the last, several rounds each, so that whatever else
-the machine does hits both. The ratio is the median over the rounds of (collector / bare handler) within a round.
+the machine does hits both. The ratio is the median over the rounds of (collector / bare handler) within a round. So is the
+one by processor time, which tells what a core would carry were it not shared with others.
 """
 
 from __future__ import annotations
@@ -63,6 +64,11 @@ class Comparison(NamedTuple):
         """Requests a second of the collector over those of the bare handler, by round."""
         return [ours.per_second / limit.per_second for ours, limit in zip(self.collector, self.bare, strict=True)]
 
+    @property
+    def cpu_ratios(self) -> list[float]:
+        """Processor time a request of the bare handler over that of the collector, by round."""
+        return [limit.cpu_us / ours.cpu_us for ours, limit in zip(self.collector, self.bare, strict=True)]
+
 
 def main() -> int:
     """Run, print, and with --write keep the figures beside this file."""
@@ -90,7 +96,8 @@ def _compared(bare: Server, collector: Server, connections: int, rounds: int, se
         # The order turns with every round: neither is always the one that finds the machine rested.
         for server in (bare, collector) if number % 2 else (collector, bare):
             (comparison.bare if server is bare else comparison.collector).append(_load(server, connections, seconds))
-        print(f"{connections} connections, round {number + 1}: ratio {comparison.ratios[-1]:.3f}", file=sys.stderr)
+        ratios = f"ratio {comparison.ratios[-1]:.3f}, by processor time {comparison.cpu_ratios[-1]:.3f}"
+        print(f"{connections} connections, round {number + 1}: {ratios}", file=sys.stderr)
     return comparison
 
 
@@ -168,26 +175,38 @@ def _wait(address: str, *, any_answer: bool = False) -> None:
 
 
 def _table(results: list[Comparison]) -> str:
-    head = "| connections | server | requests/s | CPU a request | p50 | p99 | ratio, median (least to most) |"
-    lines = [head, "|---|---|---|---|---|---|---|"]
+    head = "| connections | server | requests/s | CPU a request | p50 | p99 | ratio, median (least to most) | by CPU |"
+    lines = [head, "|---|---|---|---|---|---|---|---|"]
     for result in results:
         for name, loads in (("bare aiohttp handler", result.bare), ("collector, durable", result.collector)):
             middle = [statistics.median(values) for values in zip(*loads, strict=True)]
             ours = name.startswith("collector")
-            ratios = result.ratios
-            ratio = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})" if ours else "1"
+            ratio, by_cpu = (_spread(result.ratios), _spread(result.cpu_ratios)) if ours else ("1", "1")
             failures = sum(load.failed for load in loads)
             failed = f", {failures} FAILED" if failures else ""
             lines.append(
                 f"| {result.connections} | {name}{failed} | {middle[0]:,.0f} | {middle[4]:.0f} µs"
-                f" | {middle[1]:.1f} ms | {middle[2]:.1f} ms | {ratio} |"
+                f" | {middle[1]:.1f} ms | {middle[2]:.1f} ms | {ratio} | {by_cpu} |"
             )
     return "\n".join(lines)
 
 
+def _spread(ratios: list[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
+
+
 def _keep(results: list[Comparison], text: str) -> None:
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    figures = [{"connections": r.connections, "ratio": statistics.median(r.ratios), "ratios": r.ratios} for r in results]
+    figures = [
+        {
+            "connections": r.connections,
+            "ratio": statistics.median(r.ratios),
+            "ratios": r.ratios,
+            "cpu_ratio": statistics.median(r.cpu_ratios),
+            "cpu_ratios": r.cpu_ratios,
+        }
+        for r in results
+    ]
     RESULTS.write_text(json.dumps({"machine": machine, "single_reports": figures}, indent=2) + "\n")
     begin, end = "<!-- figures -->\n", "<!-- end -->"
     page = README.read_text()
