@@ -14,7 +14,7 @@ class FixedAnswer(web.Response):
     """A 200 that is the same for every request but for its date: one object answers them all, each in one write.
 
     aiohttp copies, completes, checks and encodes the headers of every response, which is two fifths of what a bare handler
-    costs (``docs/decisions/0008``). Nothing in these ever changes; what is sent is the same, byte for byte.
+    costs (``docs/decisions/0009``). Nothing in these ever changes; what is sent is the same, byte for byte.
 
     Args:
         body: what follows the headers.
