@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import collector
-from collector.cli import accounts, api, config, csp, keys, migrate, serve, simulate
+from collector.cli import accounts, api, config, csp, keys, metrics, migrate, serve, simulate
 from collector.wire.errors import CollectorError, InvalidInput, InvalidOption
 
-NOUNS = (serve, migrate, accounts, keys, config, csp, simulate, api)
+NOUNS = (serve, migrate, accounts, keys, config, api, metrics, csp, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

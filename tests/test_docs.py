@@ -11,6 +11,7 @@ from collector.app import ROUTES
 from collector.config.options import OPTIONS
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.rollup.snapshot import refresh
+from collector.serve.metrics_reference import reference as metrics_reference
 from collector.serve.reference import reference as api_reference
 from tests.inside import running
 
@@ -29,6 +30,11 @@ async def test_metrics_are_those_of_the_exporter(tmp_path: Path) -> None:
 
     # The client adds a family of creation times for each of its own counters, unless `serve` turned them off.
     assert sorted(documented) == sorted((name, kind) for name, kind in exported if not name.endswith("_created"))
+
+
+def test_the_metrics_are_documented_as_they_are() -> None:
+    """docs/metrics.md is what ``collector metrics docs`` prints: every family with its labels and their values."""
+    assert (ROOT / "docs/metrics.md").read_text() == metrics_reference()
 
 
 def test_the_api_is_documented_as_it_is() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 from aiohttp import web
 from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
 from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
@@ -16,6 +16,7 @@ from collector.http.operation import Operation
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.totals import Totals, totals
+from collector.serve import families
 
 MEDIA = ("text/plain", "application/openmetrics-text")
 
@@ -25,14 +26,14 @@ async def get_metrics(request: web.Request) -> web.Response:
     """Everything in the format the scraper asks for. It is rendered on a thread: the event loop goes on meanwhile."""
     app = request.app
     sums = await app[STORE].read(totals)
-    families = [
+    read = [
         *_csp(sums),
         *_deployment(app[SNAPSHOTS].current),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
         *_jobs(app[SCHEDULE], app[NOW]()),
     ]
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    text = await asyncio.to_thread(lambda: encode(_registry(families)))
+    text = await asyncio.to_thread(lambda: encode(_registry(read)))
     # A charset parameter is part of the type that Prometheus 3 insists on, and aiohttp's argument takes none.
     return web.Response(body=text, headers={"Content-Type": content_type})
 
@@ -55,21 +56,11 @@ def _registry(families: Iterable[Metric]) -> CollectorRegistry:
 
 
 def _csp(sums: Totals) -> Iterator[Metric]:
-    reports = CounterMetricFamily(
-        "collector_csp_reports",
-        "CSP reports counted among the violations.",
-        labels=["project", "directive", "disposition", "noise_class"],
-    )
+    reports, dropped, others = families.CSP_REPORTS.empty(), families.CSP_DROPPED.empty(), families.OTHER_REPORTS.empty()
     for row in sums.csp:
         reports.add_metric([row.project, row.directive, row.disposition, row.noise_class], row.count)
-    dropped = CounterMetricFamily(
-        "collector_csp_dropped_reports", "CSP reports acknowledged and left out, by reason.", labels=["project", "reason"]
-    )
     for drop in sums.drops:
         dropped.add_metric([drop.project, drop.reason], drop.count)
-    others = CounterMetricFamily(
-        "collector_other_reports", "Reports of the Reporting API that are not about CSP.", labels=["project", "type"]
-    )
     for other in sums.others:
         others.add_metric([other.project, other.type], other.count)
     yield from (reports, dropped, others)
@@ -78,46 +69,28 @@ def _csp(sums: Totals) -> Iterator[Metric]:
 def _deployment(snapshot: Snapshot | None) -> Iterator[Metric]:
     if snapshot is None:
         return
-    workspaces = GaugeMetricFamily(
-        "collector_deployment_workspaces", "Workspaces by the state of their newest build.", labels=["status"]
-    )
+    workspaces, sessions, latency = families.WORKSPACES.empty(), families.SESSIONS.empty(), families.LATENCY.empty()
     for status, count in msgspec.structs.asdict(snapshot.workspaces).items():
         workspaces.add_metric([status], count)
-    sessions = GaugeMetricFamily(
-        "collector_deployment_sessions", "Sessions open at each agent's newest report.", labels=["app"]
-    )
     for app, count in msgspec.structs.asdict(snapshot.agents.sessions).items():
         sessions.add_metric([app], count)
-    latency = GaugeMetricFamily(
-        "collector_deployment_connection_latency_seconds",
-        "Median connection latency of agent reports in the window. Absent while none was seen.",
-        labels=["percentile"],
-    )
     for percentile, milliseconds in (("50", snapshot.agents.latency_p50_ms), ("95", snapshot.agents.latency_p95_ms)):
         if milliseconds >= 0:
             latency.add_metric([percentile], milliseconds / 1000)
     yield from (workspaces, sessions, latency)
-    yield GaugeMetricFamily(
-        "collector_deployment_rx_bytes", "Bytes that agents received in the window.", value=snapshot.agents.rx_bytes
-    )
-    yield GaugeMetricFamily(
-        "collector_deployment_tx_bytes", "Bytes that agents sent in the window.", value=snapshot.agents.tx_bytes
-    )
-    yield GaugeMetricFamily(
-        "collector_snapshot_timestamp_seconds", "When the current snapshot was built.", value=snapshot.collected_at / 1000
-    )
+    yield families.RX_BYTES.of(snapshot.agents.rx_bytes)
+    yield families.TX_BYTES.of(snapshot.agents.tx_bytes)
+    yield families.SNAPSHOT_AT.of(snapshot.collected_at / 1000)
 
 
 def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:
-    yield GaugeMetricFamily("collector_queue_reports", "Reports and rows that wait for the writer.", value=queued)
-    yield GaugeMetricFamily("collector_store_bytes", "Space that the data takes up in the store.", value=size)
-    yield GaugeMetricFamily("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.", value=limit)
+    yield families.QUEUE.of(queued)
+    yield families.STORE_BYTES.of(size)
+    yield families.STORE_LIMIT.of(limit)
 
 
 def _jobs(schedule: Schedule, now: int) -> Iterator[Metric]:
-    age = GaugeMetricFamily("collector_job_age_seconds", "Time since the job last succeeded.", labels=["job"])
-    duration = GaugeMetricFamily("collector_job_duration_seconds", "How long the job's last run took.", labels=["job"])
-    failures = CounterMetricFamily("collector_job_failures", "Runs of the job that failed.", labels=["job"])
+    age, duration, failures = families.JOB_AGE.empty(), families.JOB_DURATION.empty(), families.JOB_FAILURES.empty()
     for name, facts in schedule.facts.items():
         if facts.last_success_at is not None:
             age.add_metric([name], max(0.0, (now - facts.last_success_at) / 1000))

@@ -1,0 +1,68 @@
+"""What the exporter says beside the instruments of the process: every family once, as data; docs/metrics.md derives from it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+
+class Family(NamedTuple):
+    """One metric: its name as it is exposed, its meaning, its labels. A counter, and nothing else, ends in ``_total``."""
+
+    name: str
+    meaning: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """``counter`` or ``gauge``."""
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+    def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
+        """The family without a sample yet."""
+        made = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        return made(self.name.removesuffix("_total"), self.meaning, labels=self.labels)
+
+    def of(self, value: float) -> Metric:
+        """The family with its only sample."""
+        family = self.empty()
+        family.add_metric([], value)
+        return family
+
+
+# Kept in the store: neither a restart nor retention lowers them.
+CSP_REPORTS = Family(
+    "collector_csp_reports_total",
+    "CSP reports counted among the violations.",
+    ("project", "directive", "disposition", "noise_class"),
+)
+CSP_DROPPED = Family(
+    "collector_csp_dropped_reports_total", "CSP reports acknowledged and left out, by reason.", ("project", "reason")
+)
+OTHER_REPORTS = Family(
+    "collector_other_reports_total", "Reports of the Reporting API that are not about CSP.", ("project", "type")
+)
+
+# Of the current snapshot; absent before the first.
+WORKSPACES = Family("collector_deployment_workspaces", "Workspaces by the state of their newest build.", ("status",))
+SESSIONS = Family("collector_deployment_sessions", "Sessions open at each agent's newest report.", ("app",))
+LATENCY = Family(
+    "collector_deployment_connection_latency_seconds",
+    "Percentile of the connection latencies in agent reports of the last 15 minutes. Absent while none was seen.",
+    ("percentile",),
+)
+RX_BYTES = Family("collector_deployment_rx_bytes", "Bytes that agents received in the last 15 minutes.")
+TX_BYTES = Family("collector_deployment_tx_bytes", "Bytes that agents sent in the last 15 minutes.")
+SNAPSHOT_AT = Family("collector_snapshot_timestamp_seconds", "When the current snapshot was built.")
+
+# The service itself.
+QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
+STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
+STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
+JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
+JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
+JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
+
+COLLECTED = (CSP_REPORTS, CSP_DROPPED, OTHER_REPORTS, WORKSPACES, SESSIONS, LATENCY, RX_BYTES, TX_BYTES, SNAPSHOT_AT)
+OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

@@ -1,0 +1,90 @@
+"""``docs/metrics.md``, made of the families that the exporter declares and the instruments that the process registered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from prometheus_client import REGISTRY
+
+from collector.rollup.workspaces import WorkspaceCounts
+from collector.serve import families
+from collector.serve.families import Family
+from collector.wire.csp import DIRECTIVES, OTHER_TYPE, OTHER_TYPES
+from collector.wire.deployment import SessionCounts
+from collector.wire.records import DropReason, NoiseClass
+
+HEAD = """# Metrics
+
+<!-- Made by `collector metrics docs`. Change the instruments, collector/serve/families.py or metrics_reference.py there. -->
+
+Prometheus reads them from a listener of its own, by default `http://127.0.0.1:2112/metrics` (any path works there, no
+credential is asked for). `/metrics` on the ordinary address gives the same to owners and auditors. Turn the listener off
+with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
+
+Every label value comes from a closed list, or from the names of your projects. No host, URL or user name is ever a label.
+"""
+
+COLLECTED = """
+## What was collected
+
+The counters are kept in the database: a restart, retention or a second process does not lower them. The byte gauges are sums
+over a window that overlaps the next one's: do not add them up over time. What is said of the deployment appears with the
+first snapshot.
+"""
+
+OWN = """
+## How the service is doing
+
+The counters and histograms begin at 0 with the process. Both CSP paths count as `/api/v2/csp/reports`. Beside these stand the
+`process_*` and `python_*` metrics of the Prometheus client.
+"""
+
+TAIL = """
+## What to watch
+
+- `collector_snapshot_timestamp_seconds` more than three refresh intervals old: the rollup fails, and `/readyz` says why.
+- `increase(collector_failed_commits_total[5m]) > 0`: the store fails; senders get 503 after `COLLECTOR_SUBMIT_TIMEOUT`.
+- `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
+- `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
+"""
+
+VALUES: dict[str, Iterable[str]] = {
+    "directive": [*sorted(DIRECTIVES), "unknown"],
+    "disposition": ("enforce", "report", "unknown"),
+    "noise_class": ("none", *NoiseClass),
+    "reason": tuple(DropReason),
+    "type": (*sorted(OTHER_TYPES), OTHER_TYPE),
+    "status": WorkspaceCounts.__struct_fields__,
+    "app": SessionCounts.__struct_fields__,
+    "percentile": ("50", "95"),
+}
+
+TABLE = ["| metric | type | labels | meaning |", "|---|---|---|---|"]
+
+
+def reference() -> str:
+    """The page. The instruments it names are those of the modules that are imported: of the whole service, in its commands."""
+    own = [*map(_row, families.OWN), *_instruments()]
+    values = [f"| `{label}` | {', '.join(f'`{value}`' for value in given)} |" for label, given in VALUES.items()]
+    collected = [*TABLE, *map(_row, families.COLLECTED), "", "| label | values |", "|---|---|", *values]
+    return "\n".join([HEAD + COLLECTED, *collected, OWN, *TABLE, *sorted(own), TAIL])
+
+
+def _row(family: Family) -> str:
+    return _line(family.name, family.kind, family.labels, family.meaning)
+
+
+def _line(name: str, kind: str, labels: Iterable[str], meaning: str) -> str:
+    return f"| `{name}` | {kind} | {', '.join(f'`{label}`' for label in labels)} | {meaning} |"
+
+
+def _instruments() -> Iterator[str]:
+    """The process's own. What labels an instrument has the client does not say in public."""
+    instruments: Any = {id(made): made for made in REGISTRY._names_to_collectors.values()}  # noqa: SLF001
+    for made in instruments.values():
+        labels: tuple[str, ...] = getattr(made, "_labelnames", ())
+        for described in made.describe() if hasattr(made, "describe") else ():
+            if described.name.startswith("collector_"):
+                total = "_total" if described.type == "counter" else ""
+                yield _line(described.name + total, described.type, labels, described.documentation)
