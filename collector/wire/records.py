@@ -62,6 +62,7 @@ class CspReport(msgspec.Struct, frozen=True, gc=False):
     place: str  # second level for inline and eval: source path and line, else the normalized sample; else ""
     age_ms: int  # how long before its delivery it happened; 0 for legacy reports
     sample: Sample
+    policy_hash: str | None = None  # of the policy without nonces and report endpoints, whatever the order of its sources
 
     @property
     def group(self) -> tuple[str | None, str, NoiseClass | None, str]:
