@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
+import structlog
 from aiohttp import web
 
 from collector import about, entrance
@@ -38,6 +39,7 @@ from collector.http.observe import observing
 from collector.http.operation import Route
 from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
+from collector.ingest.clients import Clients
 from collector.outbound import updatecheck
 from collector.pages import overview, session, static, swagger
 from collector.pages.page import PAGES, Pages
@@ -46,7 +48,7 @@ from collector.persist import migrate
 from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
-from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start
+from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
 from collector.persist.projects import project_by_name
 from collector.persist.writer import Writer
 from collector.rollup.retention import Retentions, purge
@@ -66,6 +68,9 @@ CAP_EVERY = timedelta(seconds=10)
 CERTIFICATES_EVERY = timedelta(seconds=10)
 FOREVER_MS = 1 << 52  # 142,000 years
 PURGE_EVERY = timedelta(minutes=10)
+FOLLOW_EVERY = timedelta(seconds=10)
+
+log = structlog.get_logger(__name__)
 
 
 # The whole HTTP surface. Of a handler with two paths, the one that clients should use stands first.
@@ -106,6 +111,7 @@ ROUTES = (
     Route("DELETE", "/api/v2/users/{user}/keys/tokens/{id}", tokens.delete_token, Access.SELF),
 )
 
+ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
@@ -141,7 +147,7 @@ async def create_app(
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
-    rows = CspRows()
+    app[ROWS] = rows = CspRows()
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, settings, VERSION)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
@@ -157,7 +163,7 @@ async def create_app(
         swagger=settings.swagger_enable,
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
-    app[csp.DOOR] = await _csp_door(app, guard)
+    app[csp.DOOR] = await _csp_door(settings, app, guard)
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
         open_gate = route.access is Access.CSP or not route.limited
@@ -233,6 +239,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     if CERTIFICATES in app:
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("cap", measure, CAP_EVERY)
+    yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
@@ -253,11 +260,12 @@ def _retentions(settings: Settings) -> Retentions:
     )
 
 
-async def _csp_door(app: web.Application, guard: Guard) -> csp.CspDoor:
+async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
     """The door, and the key that stands for a signed-in user who tries it out."""
+    clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    return csp.CspDoor(app[WRITER], app[CREDENTIALS], guard, app[BUDGET], own=own, now=app[NOW], version=VERSION)
+    return csp.CspDoor(app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], version=VERSION)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
@@ -266,6 +274,10 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     app[SCHEDULE].start()
     yield
     await app[SCHEDULE].stop()
+    try:
+        await app[ROWS].flush(app[WRITER].write)
+    except Exception as error:  # noqa: BLE001 — a store that fails keeps no process from ending
+        log.warning("facets are behind by the last seconds", error=type(error).__name__)
     await app[WRITER].close()
     await app[STORE].close()
 

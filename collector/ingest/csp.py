@@ -21,6 +21,7 @@ from collector.http.errors import error_response
 from collector.http.guard import RATE, Guard
 from collector.http.limits import Budget
 from collector.http.operation import Operation
+from collector.ingest.clients import Clients
 from collector.normalize import csp
 from collector.normalize.fingerprint import fingerprint
 from collector.persist.writer import Writer
@@ -61,6 +62,7 @@ class CspDoor:
         credentials: knows the browser keys.
         guard: authorizes whoever comes without a known browser key: by session token, or not at all.
         budget: reports a minute and key; what exceeds it is counted as dropped.
+        clients: marks of who sends.
         own: the key that stands for a signed-in user: project ``default`` of the collector's own deployment.
         now: milliseconds since the epoch.
         version: of the service, for ``X-Coder-Build-Version``.
@@ -72,6 +74,7 @@ class CspDoor:
         credentials: Credentials,
         guard: Guard,
         budget: Budget,
+        clients: Clients,
         *,
         own: IngestKey,
         now: Callable[[], int],
@@ -81,6 +84,7 @@ class CspDoor:
         self._credentials = credentials
         self._guard = guard
         self._budget = budget
+        self._clients = clients
         self._own = own
         self._now = now
         self._headers = CIMultiDict(
@@ -112,7 +116,7 @@ class CspDoor:
             return
         allowed = self._budget.take(key.id, entries)
         try:
-            refusals = await self._writer.submit((self._intake(key, arrived, entries, allowed),))
+            refusals = await self._writer.submit((self._intake(request, key, arrived, entries, allowed),))
         except Overloaded:
             self._budget.give_back(key.id, allowed)
             raise
@@ -132,19 +136,21 @@ class CspDoor:
         caller = await self._guard.admit(request, Access.CSP, ROUTE)
         return caller if isinstance(caller, IngestKey) else self._own
 
-    def _intake(self, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
+    def _intake(self, request: web.BaseRequest, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
         """What is to be stored of ``entries``, of which the budget allows so many."""
         reports, others, drops = arrived.reports, arrived.others, arrived.drops
         if key.allowed_origins is not None or allowed < entries or drops:
             reports, others, drops = _sifted(arrived, key.allowed_origins, allowed)
+        now = self._now()
         return CspIntake(
             project_id=key.project_id,
             deployment=key.deployment,
-            received_at=self._now(),
+            received_at=now,
             reports=reports,
             fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
             drops=drops,
             others=tuple(Counter([other.type for other in others]).items()) if others else (),
+            client=self._clients.mark(request, now) if reports else None,
         )
 
     def _refused(self, request: web.BaseRequest, error: Exception) -> web.Response:

@@ -6,26 +6,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, select
 
+from collector.persist.csp_facets import CspFacets
+from collector.persist.csp_fold import MINUTE_MS, Fold, folded
+from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
 from collector.persist.tables import violations
-from collector.wire.records import CspIntake, CspReport, DropReason
+from collector.wire.records import CspIntake, DropReason
 
 SAMPLES_PER_VIOLATION = 10
-MINUTE_MS = 60_000
 SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgotten, which costs an upsert or a sample each
-
-
-class Fold(msgspec.Struct, gc=False):
-    """What one batch brings for one violation."""
-
-    intake: CspIntake
-    newest: CspReport
-    first_seen: int
-    last_seen: int
-    counts: dict[tuple[int, str], int]  # (minute, disposition) -> reports
 
 
 class CspRows:
@@ -37,6 +28,8 @@ class CspRows:
 
     def __init__(self) -> None:
         self.refuse_new = False
+        self.facets = CspFacets()
+        self.ranks = CspRanks()
         self._seen: set[str] = set()  # fingerprints that were stored once; one may have been rolled back or purged since
         self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
         self._unsettled: set[str] = set()  # the same, of the transaction under way
@@ -44,7 +37,7 @@ class CspRows:
 
     def store(self, connection: Connection, intakes: Sequence[CspIntake]) -> None:
         """Add ``intakes`` to violations, minute buckets, samples and running sums, within the caller's transaction."""
-        folds = _folded(intakes)
+        folds = folded(intakes)
         drops: Counter[tuple[int, DropReason]] = Counter()
         for intake in intakes:
             for reason, count in intake.drops:
@@ -58,6 +51,8 @@ class CspRows:
             _add_minutes(connection, ordered)
             _add_totals(connection, ordered)
             self._sample(connection, ordered)
+            self.facets.store(connection, ordered)
+            self.ranks.note(ordered)
         _add_drops(connection, drops)
         _add_others(connection, intakes)
 
@@ -97,24 +92,13 @@ class CspRows:
         if whole:
             self._sampled |= self._unsettled
         self._unsettled = set()
+        self.facets.ended(whole=whole)
+        self.ranks.ended()
 
-
-def _folded(intakes: Sequence[CspIntake]) -> dict[str, Fold]:
-    folds: dict[str, Fold] = {}
-    for intake in intakes:
-        for fingerprint, report in zip(intake.fingerprints, intake.reports, strict=True):
-            seen = intake.received_at - report.age_ms
-            key = seen // MINUTE_MS, report.disposition or "unknown"
-            fold = folds.get(fingerprint)
-            if fold is None:
-                folds[fingerprint] = Fold(intake, report, seen, seen, {key: 1})
-                continue
-            if seen >= fold.last_seen:
-                fold.last_seen, fold.newest = seen, report
-            elif seen < fold.first_seen:
-                fold.first_seen = seen
-            fold.counts[key] = fold.counts.get(key, 0) + 1
-    return folds
+    async def flush(self, write: Write) -> None:
+        """Write through ``write`` what follows the reports at a distance: counters of facets, and ranks."""
+        await self.facets.flush(write)
+        await self.ranks.flush(write)
 
 
 def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
@@ -129,7 +113,7 @@ def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
 def _drop_new(connection: Connection, folds: dict[str, Fold], drops: Counter[tuple[int, DropReason]]) -> None:
     for fingerprint in folds.keys() - _stored(connection, folds):
         fold = folds.pop(fingerprint)
-        drops[fold.intake.project_id, DropReason.STORE_FULL] += sum(fold.counts.values())
+        drops[fold.intake.project_id, DropReason.STORE_FULL] += fold.count
 
 
 def _add_minutes(connection: Connection, folds: dict[str, Fold]) -> None:
@@ -196,6 +180,8 @@ def _violation_row(fingerprint: str, fold: Fold) -> dict[str, object]:
         "place": report.place,
         "noise_class": report.noise_class and report.noise_class.value,
         "noise_rule": report.noise_rule,
+        "stored_at": fold.intake.received_at,
+        **first_rank(fold.count, fold.last_seen)._asdict(),
     }
 
 

@@ -98,6 +98,28 @@ projects = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("name", Text, nullable=False, unique=True),  # part of every fingerprint: never renamed
     Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),  # from then on its keys are answered with 410
+    Column("allowed_origins", Text),  # JSON array of document origins, for keys that have none of their own; NULL: any
+    Column("retention_days", Integer),  # of violations; NULL: as configured
+    Column("sample_rate", Double, nullable=False, server_default=text("1")),  # the share of reports that is kept
+    Column("ingest_rate", BigInteger),  # reports a minute; NULL: no limit but that of each key
+)
+
+# One row a project: when the first and the newest report came in, whatever became of it.
+project_activity = Table(
+    "project_activity",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+)
+
+# Which projects a member may read.
+project_members = Table(
+    "project_members",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
 ingest_keys = Table(
@@ -116,6 +138,13 @@ ingest_keys = Table(
 
 # ── CSP: cost grows with distinct violations, not with traffic ─────────────────────────────────────────────────────
 NO_NOISE, NOISE = text("noise_class IS NULL"), text("noise_class IS NOT NULL")
+
+
+def _ranking(column: str) -> Iterator[Index]:
+    """The violations in one order, of all projects and of each, with what most of them are told apart by."""
+    yield Index(f"ix_violations_{column}", column, "id", "noise_class", "state")
+    yield Index(f"ix_violations_project_{column}", "project_id", column, "id", "noise_class", "state")
+
 
 # One row a fingerprint; bounded by COLLECTOR_MAX_STORE_BYTES and by retention of violations not seen for long.
 violations = Table(
@@ -138,12 +167,29 @@ violations = Table(
     _count("count_enforce"),
     _count("count_report"),
     _count("count_unknown"),
-    *_numbers("first_seen", "last_seen"),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    Column("stored_at", BigInteger, nullable=False, server_default=text("0")),  # by our own clock; no report can say it
+    Column("state", Text, nullable=False, server_default=text("'open'")),  # open, acknowledged, ignored, resolved
+    Column("state_at", BigInteger),
+    Column("state_by", Text),  # a user's name, or "rule" or "report"
+    Column("resolved_under", Text),  # JSON array of the policy hashes known when it was resolved
+    # What the list is sorted by: these follow every few seconds (persist/csp_ranks.py).
+    _count("ranked_count"),
+    _count("ranked_seen"),
+    Column("volume", Double, nullable=False, server_default=text("0")),
+    Column("usual", Double, nullable=False, server_default=text("0")),
+    Column("trend", Double, nullable=False, server_default=text("0")),
+    Column("days", Integer, nullable=False, server_default=text("1")),  # on which it was seen, UTC
+    Column("seen_day", Integer, nullable=False, server_default=text("0")),
     # The list, without noise and of noise alone; that of one project has an index that covers both. None on the counts or
     # on last_seen: they change with every report, and an index on each would cost a fifth of what a report costs here.
     Index("ix_violations_signal", "id", sqlite_where=NO_NOISE, postgresql_where=NO_NOISE),
     Index("ix_violations_noise", "id", sqlite_where=NOISE, postgresql_where=NOISE),
-    Index("ix_violations_project_id", "project_id", "id", "noise_class"),
+    Index("ix_violations_project_id", "project_id", "id", "noise_class", "state"),
+    *_ranking("ranked_count"),
+    *_ranking("ranked_seen"),
+    *_ranking("trend"),
 )
 
 
@@ -185,6 +231,70 @@ csp_samples = Table(
     Column("policy", Text),
     Column("user_agent", Text),
     sqlite_with_rowid=False,
+)
+
+# The values that a violation was seen with: its documents, browsers, blocked paths and policies. At most VALUES_PER_KIND
+# rows a violation and kind, and one named "" for all others.
+violation_facets = Table(
+    "violation_facets",
+    metadata,
+    Column("violation_id", Id, ForeignKey("violations.id", ondelete="CASCADE"), primary_key=True),
+    Column("kind", Text, primary_key=True),  # document, browser, path, policy
+    Column("value", Text, primary_key=True),  # of a policy its hash
+    _count("count"),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# How many clients sent a violation: one row a violation. What is kept is a sketch of one day, from which no address can be
+# had, and the highest of the daily estimates.
+violation_clients = Table(
+    "violation_clients",
+    metadata,
+    Column("violation_id", Id, ForeignKey("violations.id", ondelete="CASCADE"), primary_key=True),
+    Column("day", Integer, nullable=False),  # since the epoch, UTC
+    Column("sketch", LargeBinary, nullable=False),  # at most 256 bytes
+    Column("peak", Integer, nullable=False),
+)
+
+# The policies that a project's reports came under, in the words of the first report. At most POLICIES_PER_PROJECT a project.
+csp_policies = Table(
+    "csp_policies",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("hash", Text, primary_key=True),
+    Column("text", Text, nullable=False),
+    _count("count"),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False),
+)
+
+# Who changed the state of which violation. One row a change, for a year; a bulk change makes at most 1,000.
+violation_audit = Table(
+    "violation_audit",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
+    Column("fingerprint", Text, nullable=False, index=True),  # no foreign key: the record outlives the violation
+    Column("state_by", Text, nullable=False),
+    Column("old_state", Text, nullable=False),
+    Column("new_state", Text, nullable=False),
+    Column("note", Text),
+)
+
+# What is ignored from its first report on: grows by administrative acts, at most RULES_AT_MOST.
+ignore_rules = Table(
+    "ignore_rules",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), index=True),  # NULL: of all projects
+    Column("effective_directive", Text),  # NULL: any
+    Column("blocked_key", Text),  # NULL: any
+    Column("note", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("created_by", Text, nullable=False),
 )
 
 # Running sums behind the exporter's counters: closed label lists times projects. Neither restart, retention nor a

@@ -50,6 +50,7 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int = 0  # since they ended
     ingest_keys: int = 90 * DAY_MS  # since they were revoked
     writer_marks: int = DAY_MS
+    violation_audit: int = 365 * DAY_MS
 
 
 class Rule(NamedTuple):
@@ -94,6 +95,16 @@ def _silent_agents(connection: Connection, cutoff: int, after: int) -> Slice:
     return Slice(_chosen_deleted(connection, tables.agents, silent), upto)
 
 
+OF_A_VIOLATION = (
+    tables.csp_minutes,
+    tables.csp_hours,
+    tables.csp_days,
+    tables.csp_samples,
+    tables.violation_facets,
+    tables.violation_clients,
+)
+
+
 def _unseen_violations(connection: Connection, cutoff: int, after: int) -> Slice:
     """Walk the violations by id, and delete the unseen with all their buckets and samples until a slice is full."""
     columns = tables.violations.c
@@ -108,7 +119,7 @@ def _unseen_violations(connection: Connection, cutoff: int, after: int) -> Slice
     while done < len(ids) and rows < SLICE_ROWS:
         few = ids[done : done + UNSEEN_AT_ONCE]
         # By name, though the foreign keys would do it: a slice must know how much it has deleted.
-        for table in (tables.csp_minutes, tables.csp_hours, tables.csp_days, tables.csp_samples):
+        for table in OF_A_VIOLATION:
             rows += connection.execute(delete(table).where(table.c.violation_id.in_(few))).rowcount
         connection.execute(delete(tables.violations).where(columns.id.in_(few)))
         done += len(few)
@@ -134,6 +145,12 @@ def _dead_tokens(connection: Connection, cutoff: int, _after: int) -> Slice:
 RULES = (
     # Violations before the folding of their buckets, which would be for nothing.
     Rule("violations", "violations not seen for that long", lambda keep: keep.violations, _unseen_violations),
+    Rule(
+        "csp_policies",
+        "policies not seen for as long as violations are kept",
+        lambda keep: keep.violations,
+        _older(tables.csp_policies, "last_seen"),
+    ),
     Rule("csp_minutes", "counts by the minute, folded into hours", lambda keep: keep.csp_minutes, _folded_minutes),
     Rule("csp_hours", "counts by the hour, folded into days", lambda keep: keep.csp_hours, _folded_hours),
     Rule("agent_stats", "agent reports", lambda keep: keep.agent_stats, _older(tables.agent_stats, "received_at")),
@@ -154,6 +171,12 @@ RULES = (
     Rule("sessions", "sessions of the pages", lambda keep: keep.sessions, _older(tables.sessions, "expires_at")),
     Rule("tokens", "tokens that expired or were revoked", lambda keep: keep.tokens, _dead_tokens),
     Rule("ingest_keys", "revoked ingest keys", lambda keep: keep.ingest_keys, _older(tables.ingest_keys, "revoked_at")),
+    Rule(
+        "violation_audit",
+        "records of changed states",
+        lambda keep: keep.violation_audit,
+        _older(tables.violation_audit, "at"),
+    ),
     Rule("writer_marks", "marks of ended writers", lambda keep: keep.writer_marks, _older(tables.writer_marks, "at")),
 )
 

@@ -80,7 +80,8 @@ class OtherReport(msgspec.Struct, frozen=True, gc=False):
 class CspIntake(msgspec.Struct, frozen=True, gc=False):
     """All that one POST to /csp/reports brought, stored whole or not at all.
 
-    ``fingerprints`` is parallel to ``reports``. ``drops`` and ``others`` count by reason and by type.
+    ``fingerprints`` is parallel to ``reports``. ``drops`` and ``others`` count by reason and by type. ``client`` is the
+    mark of who sent it (``persist/sketch.py``), of which neither address nor browser can be had.
     """
 
     project_id: int
@@ -90,6 +91,7 @@ class CspIntake(msgspec.Struct, frozen=True, gc=False):
     fingerprints: tuple[str, ...] = ()
     drops: tuple[tuple[DropReason, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
+    client: int | None = None
 
 
 class AgentReport(msgspec.Struct, frozen=True, gc=False):
