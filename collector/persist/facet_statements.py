@@ -53,8 +53,8 @@ def _facet(dialect: str) -> Any:
             bindparam("of_kind", type_=columns.kind.type),
             bindparam("of_value", type_=columns.value.type),
             bindparam("n", type_=columns.count.type),
-            bindparam("since", type_=columns.first_seen.type),
-            bindparam("at", type_=columns.last_seen.type),
+            bindparam("at", type_=columns.first_seen.type),
+            bindparam("at_last", type_=columns.last_seen.type),
         ).where(violations.c.fingerprint == bindparam("fp")),
     )
     return _summed(new)

@@ -94,13 +94,13 @@ async def test_a_new_value_is_there_with_its_report(store: Store) -> None:
     """What was not seen before is stored with the batch; only the counts of what is known follow later."""
     rows = await start(store)
     await take(store, rows, intake(), flush=False)
-    await take(store, rows, intake(browser=99, client=1), flush=False)
+    await take(store, rows, intake(browser=99, client=1), intake(), flush=False)
     found = await only(store)
 
     assert sorted((each.value, each.count) for each in found.browsers) == [("Chrome 120", 1), ("Chrome 99", 1)]
-    assert ([each.count for each in found.documents], found.clients, found.count) == ([1], 1, 2)
+    assert ([each.count for each in found.documents], found.clients, found.count) == ([2], 1, 3)
     await rows.flush(store.transact)
-    assert [each.count for each in (await only(store)).documents] == [2]
+    assert [each.count for each in (await only(store)).documents] == [3]
 
 
 async def test_facets_are_bounded_and_add_up(store: Store) -> None:
