@@ -147,7 +147,7 @@ async def create_app(
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
-    app[ROWS] = rows = CspRows()
+    app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, settings, VERSION)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))

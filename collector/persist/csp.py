@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from collector.persist.csp_facets import CspFacets
 from collector.persist.csp_fold import MINUTE_MS, Fold, folded
+from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
 from collector.persist.tables import violations
@@ -22,15 +23,17 @@ SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgott
 class CspRows:
     """The writer's hand for CSP.
 
-    While ``refuse_new`` is set, only violations that are known already are counted; reports of others are counted as
+    At most ``new_violations`` are made for a project in an hour (0: any number); the reports of others are counted in its
+    overflow. While ``refuse_new`` is set, only violations that are known already are counted; reports of others are counted as
     dropped, and so every report still is in exactly one sum.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, new_violations: int = 0) -> None:
         self.refuse_new = False
         self.facets = CspFacets()
         self.ranks = CspRanks()
-        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been rolled back or purged since
+        self._new = NewViolations(new_violations)
+        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been purged since
         self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
         self._unsettled: set[str] = set()  # the same, of the transaction under way
         self._minute = 0
@@ -44,6 +47,9 @@ class CspRows:
                 drops[intake.project_id, reason] += count
         if self.refuse_new:
             _drop_new(connection, folds, drops)
+        unknown = folds.keys() - self._seen
+        if unknown:
+            folds = self._new.admit(connection, folds, unknown - _stored(connection, unknown))
         if folds:
             # Sorted by key: two writers that lock the same rows in different orders deadlock on PostgreSQL.
             ordered = dict(sorted(folds.items()))
@@ -62,18 +68,19 @@ class CspRows:
         A known violation takes an UPDATE, which costs half of what the upsert does. It says how many rows it found, and
         where that is too few the missing ones are looked for and made.
         """
+        new = folds.keys() - self._seen
         if connection.dialect.name != "sqlite":  # asyncpg does not say how many rows many executions found
             VIOLATION.execute_many(connection, [_violation_row(fingerprint, fold) for fingerprint, fold in folds.items()])
-            return
-        known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
-        new = folds.keys() - self._seen
-        if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
-            new |= folds.keys() - _stored(connection, folds)
-        if new:
-            VIOLATION.execute_many(connection, [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)])
-            if len(self._seen) > SEEN_LIMIT:
-                self._seen.clear()
-            self._seen |= new
+        else:
+            known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
+            if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
+                new |= folds.keys() - _stored(connection, folds)
+            if new:
+                rows = [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)]
+                VIOLATION.execute_many(connection, rows)
+        if len(self._seen) > SEEN_LIMIT:
+            self._seen.clear()
+        self._seen |= new
 
     def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Keep one report of each violation a minute; ten slots are overwritten in turn."""
@@ -91,7 +98,10 @@ class CspRows:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
         if whole:
             self._sampled |= self._unsettled
+        else:
+            self._seen.clear()
         self._unsettled = set()
+        self._new.ended(whole=whole)
         self.facets.ended(whole=whole)
         self.ranks.ended()
 

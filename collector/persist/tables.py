@@ -21,7 +21,8 @@ from sqlalchemy import (
     text,
 )
 
-from collector.persist.columns import Id, metadata, numbers
+from collector.persist.columns import Id, numbers
+from collector.persist.columns import metadata as metadata
 from collector.persist.csp_tables import csp_days as csp_days
 from collector.persist.csp_tables import csp_hours as csp_hours
 from collector.persist.csp_tables import csp_minutes as csp_minutes
