@@ -55,7 +55,7 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, deployment, experiments, exporter, general, health, openapi, tokens
+from collector.serve import config, csp_export, csp_states, deployment, experiments, exporter, general, health, openapi, tokens
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
@@ -93,8 +93,15 @@ ROUTES = (
     Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
     Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
     Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
-    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations/export", csp_export.get_export, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations/groups", violations.get_violation_groups, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/csp/violations/states", csp_states.post_states, Access.OWNER),
+    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("PATCH", "/api/v2/csp/violations/{id}", csp_states.patch_violation, Access.OWNER),
+    Route("GET", "/api/v2/csp/ignore-rules", csp_states.get_ignore_rules, Access.READ, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/csp/ignore-rules", csp_states.post_ignore_rule, Access.OWNER),
+    Route("DELETE", "/api/v2/csp/ignore-rules/{id}", csp_states.delete_rule, Access.OWNER),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),

@@ -27,6 +27,7 @@ class Access(enum.Enum):
     SIGNED_IN = "signed in"  # any user, whatever the scopes of the token
     SELF = "self"  # any user, with a token that has no scopes; a member sees and changes what is its own
     READ = "read"  # owner and auditor
+    PROJECTS = "projects"  # owner and auditor, and members for the projects that they were named for
     OWNER = "owner"
     FEED = "feed"  # a feed key, or an owner's token
     CSP = "csp"  # a browser key in ?key=, or any user's token
@@ -38,6 +39,7 @@ ROLES = {
     Access.CSP: frozenset(Role),
     Access.FEED: frozenset({Role.OWNER}),
     Access.READ: frozenset({Role.OWNER, Role.AUDITOR}),
+    Access.PROJECTS: frozenset(Role),
     Access.OWNER: frozenset({Role.OWNER}),
 }
 

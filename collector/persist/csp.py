@@ -13,6 +13,7 @@ from collector.persist.csp_fold import MINUTE_MS, Fold, folded
 from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
+from collector.persist.csp_states import ignore_new
 from collector.persist.tables import violations
 from collector.wire.records import CspIntake, DropReason
 
@@ -81,6 +82,8 @@ class CspRows:
         if len(self._seen) > SEEN_LIMIT:
             self._seen.clear()
         self._seen |= new
+        if new:
+            ignore_new(connection, sorted(new), now=max(fold.intake.received_at for fold in folds.values()))
 
     def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Keep one report of each violation a minute; ten slots are overwritten in turn."""

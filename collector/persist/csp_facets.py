@@ -21,6 +21,7 @@ from collector.persist.csp_clients import Seen, add_clients
 from collector.persist.csp_fold import Fold
 from collector.persist.csp_policies import CspPolicies, add_counts
 from collector.persist.csp_ranks import Write
+from collector.persist.csp_states import reopen
 from collector.persist.facet_statements import FACET, forget_values, known_values
 from collector.persist.sketch import REGISTERS, add
 
@@ -69,6 +70,7 @@ class CspFacets:
         self._familiar: set[Sight] = set()
         self._pending: dict[Sight, int] = {}  # reports that are committed, and not counted with their values yet
         self._unsettled: dict[Sight, int] = {}  # the same, of the transaction under way
+        self._under: list[tuple[str, str]] = []  # fingerprint, policy: seen together for the first time in the call under way
         self._at = 0  # when the newest of them was received
         self._changed: set[str] = set()  # violations whose sketch is not written yet
         self._unsettled_changed: set[str] = set()
@@ -76,6 +78,7 @@ class CspFacets:
     def store(self, connection: Connection, folds: Mapping[str, Fold]) -> None:
         """Note what ``folds``, whose violations are stored, were seen with; within the caller's transaction."""
         self._learn(connection, folds)
+        self._under = []
         new: dict[Key, Tally] = {}
         stale: list[Key] = []
         sketches = []
@@ -97,6 +100,7 @@ class CspFacets:
         forget_values(connection, stale)
         _add_values(connection, new)
         add_clients(connection, sketches)
+        reopen(connection, self._under, now=self._at)
 
     def ended(self, *, whole: bool) -> None:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
@@ -173,6 +177,8 @@ class CspFacets:
             elif full:
                 del values[oldest]
                 stale.append((fingerprint, kind, oldest))
+            if kind == POLICY and has_place:
+                self._under.append((fingerprint, value))
         values[value] = at
         return fingerprint, kind, value
 

@@ -65,7 +65,7 @@ tokens = Table(
     Column("id", Text, primary_key=True),  # 10 characters, the first part of ID-SECRET
     Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("secret_hash", LargeBinary, nullable=False),  # SHA-256 of the 22-character secret
-    *_numbers("created_at", "expires_at"),
+    *numbers("created_at", "expires_at"),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
     Column("name", Text, nullable=False, server_default=text("''")),  # what its owner calls it; need not be the only one
