@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import collector
-from collector.cli import accounts, api, config, csp, keys, migrate, serve, simulate
+from collector.cli import accounts, api, config, csp, keys, migrate, projects, serve, simulate
 from collector.wire.errors import CollectorError, InvalidInput, InvalidOption
 
-NOUNS = (serve, migrate, accounts, keys, config, csp, simulate, api)
+NOUNS = (serve, migrate, accounts, projects, keys, config, csp, simulate, api)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
@@ -55,7 +56,19 @@ from collector.rollup.retention import Retentions, purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, csp_export, csp_states, deployment, experiments, exporter, general, health, openapi, tokens
+from collector.serve import (
+    config,
+    csp_export,
+    csp_states,
+    deployment,
+    experiments,
+    exporter,
+    general,
+    health,
+    openapi,
+    projects,
+    tokens,
+)
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
@@ -102,6 +115,9 @@ ROUTES = (
     Route("GET", "/api/v2/csp/ignore-rules", csp_states.get_ignore_rules, Access.READ, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/csp/ignore-rules", csp_states.post_ignore_rule, Access.OWNER),
     Route("DELETE", "/api/v2/csp/ignore-rules/{id}", csp_states.delete_rule, Access.OWNER),
+    Route("GET", "/api/v2/projects", projects.get_projects, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/projects", projects.post_project, Access.OWNER),
+    Route("PATCH", "/api/v2/projects/{name}", projects.patch_project, Access.OWNER),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
@@ -272,7 +288,9 @@ async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> c
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    return csp.CspDoor(app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], version=VERSION)
+    return csp.CspDoor(
+        app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], chance=random.random, version=VERSION
+    )
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

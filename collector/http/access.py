@@ -8,7 +8,7 @@ from aiohttp import web
 
 from collector.http.auth import Check, Credentials, basic_password, bearer, session_token
 from collector.http.errors import Unchallenged
-from collector.wire.errors import Forbidden, Unauthorized
+from collector.wire.errors import Forbidden, Gone, Unauthorized
 from collector.wire.identity import Caller, IngestKey, KeyKind, Role, Scope, User
 
 FORBIDDEN = "Forbidden."
@@ -61,6 +61,7 @@ async def authorize(
     Raises:
         Unauthorized: no credential, or none that is known. At a route for CSP reports it is ``Unchallenged``.
         Forbidden: the caller is known, but is a user without the role, a token without the scope or a key of the wrong kind.
+        Gone: the project of the key was retired.
         Overloaded: the store had to be asked who it is, and could not answer.
         RateLimited: ``before_lookup`` did not let it be asked.
     """
@@ -116,6 +117,8 @@ def _header_key(request: web.BaseRequest) -> str | None:
 
 def _of_kind(key: IngestKey, kind: KeyKind) -> IngestKey:
     if key.kind is kind:
+        if key.retired:
+            raise Gone(f"The project {key.project} was retired.")
         return key
     opens = "/csp/reports alone" if key.kind is KeyKind.BROWSER else "every way in but /csp/reports"
     raise Forbidden(FORBIDDEN, f"This is a {key.kind} key: it opens {opens}.")

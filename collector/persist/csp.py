@@ -14,6 +14,7 @@ from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
 from collector.persist.csp_states import ignore_new
+from collector.persist.project_activity import ProjectActivity
 from collector.persist.tables import violations
 from collector.wire.records import CspIntake, DropReason
 
@@ -33,6 +34,7 @@ class CspRows:
         self.refuse_new = False
         self.facets = CspFacets()
         self.ranks = CspRanks()
+        self.activity = ProjectActivity()
         self._new = NewViolations(new_violations)
         self._seen: set[str] = set()  # fingerprints that were stored once; one may have been purged since
         self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
@@ -62,6 +64,7 @@ class CspRows:
             self.ranks.note(ordered)
         _add_drops(connection, drops)
         _add_others(connection, intakes)
+        self.activity.note(intakes)
 
     def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Add the counts to the violations, making those that are new.
@@ -107,11 +110,13 @@ class CspRows:
         self._new.ended(whole=whole)
         self.facets.ended(whole=whole)
         self.ranks.ended()
+        self.activity.ended(whole=whole)
 
     async def flush(self, write: Write) -> None:
-        """Write through ``write`` what follows the reports at a distance: counters of facets, and ranks."""
+        """Write through ``write`` what follows the reports at a distance: counters of facets, ranks, and who was heard of."""
         await self.facets.flush(write)
         await self.ranks.flush(write)
+        await self.activity.flush(write)
 
 
 def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:

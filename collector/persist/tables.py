@@ -102,6 +102,7 @@ project_activity = Table(
     Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
     Column("first_at", BigInteger, nullable=False),
     Column("last_at", BigInteger, nullable=False),
+    Column("days", Integer, nullable=False),  # on which any came in, UTC
 )
 
 # Which projects a member may read.

@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, cast, delete, func, literal, or_, select, tuple_
 
 from collector.persist import tables
 from collector.rollup.csp import SLICE_ROWS, Slice, fold_hours, fold_minutes
@@ -106,13 +106,26 @@ OF_A_VIOLATION = (
 
 
 def _unseen_violations(connection: Connection, cutoff: int, after: int) -> Slice:
+    """What no project keeps any longer."""
+    return _violations_slice(connection, tables.violations.c.last_seen < cutoff, after)
+
+
+def _expired_violations(connection: Connection, now: int, after: int) -> Slice:
+    """What its project does not keep any longer, where that is for less long."""
+    projects = tables.projects.c
+    kept = cast(projects.retention_days, BigInteger) * literal(DAY_MS, BigInteger)
+    cutoff = select(literal(now, BigInteger) - kept).where(projects.id == tables.violations.c.project_id)
+    return _violations_slice(connection, tables.violations.c.last_seen < cutoff.scalar_subquery(), after)
+
+
+def _violations_slice(connection: Connection, due: ColumnElement[bool], after: int) -> Slice:
     """Walk the violations by id, and delete the unseen with all their buckets and samples until a slice is full."""
     columns = tables.violations.c
     walked = select(columns.id).where(columns.id > after).order_by(columns.id).limit(WALKED_PER_SLICE)
     upto = connection.scalar(select(func.max(walked.subquery().c.id)))
     if upto is None:
         return Slice(0, None)
-    unseen = select(columns.id).where(columns.id > after, columns.id <= upto, columns.last_seen < cutoff)
+    unseen = select(columns.id).where(columns.id > after, columns.id <= upto, due)
     unseen = unseen.order_by(columns.id).limit(UNSEEN_PER_SLICE)
     ids = connection.scalars(unseen.with_for_update(skip_locked=True)).all()
     done = rows = 0
@@ -143,6 +156,7 @@ def _dead_tokens(connection: Connection, cutoff: int, _after: int) -> Slice:
 
 
 RULES = (
+    Rule("project_violations", "violations that their project does not keep for so long", lambda _keep: 0, _expired_violations),
     # Violations before the folding of their buckets, which would be for nothing.
     Rule("violations", "violations not seen for that long", lambda keep: keep.violations, _unseen_violations),
     Rule(

@@ -70,6 +70,25 @@ service's own pages.
 A project may make `COLLECTOR_CSP_NEW_VIOLATIONS` violations an hour. The reports of further ones are counted in one violation
 a directive and noise class, whose `blocked_kind` is `overflow`.
 
+## Projects
+
+| field | default | meaning |
+|---|---|---|
+| `name` | | 1 to 64 of a-z, 0-9, dot, dash, underscore; it is never changed |
+| `allowed_origins` | any | origins of documents, for browser keys that have none of their own |
+| `retention_days` | as the service | how long a violation is kept after its last report, when that is shorter |
+| `sample_rate` | 1 | the share of reports that is kept; the others are counted as `sampled_out` |
+| `ingest_rate` | none | reports of browsers a minute, of all its keys together; more are counted as `over_budget` |
+| `retired` | false | all its keys are answered with 410 within 5 seconds; what it has stays readable |
+| `members` | none | the members who may read it |
+
+`collector project apply projects.yaml` gives projects the configuration of a file (`projects: [{name: shop, …}]`); applied
+again it changes nothing. What a file leaves out of a project is the default, only its members stay as they are.
+
+`endpoint` is `never seen`, `live` (a report within the last day, whatever became of it) or `silent`: that nothing comes in is
+not a sign that nothing is blocked. `readiness` counts the days on which reports came, the days since the last violation that
+was new and no noise, and the open ones; it is `ready` at 14, 7 and none.
+
 ## Agent reports and workspaces
 
 Arrays of up to 10,000 rows and 8 MiB, judged row by row: `rejected` holds `{index, error}` of each row that was not stored.
@@ -111,6 +130,7 @@ that comes before the end of the first check waits for it, at most 10 seconds.
 | 403 | the credential is known but may not do this |
 | 404, 405 | no such route, or not with this method |
 | 409 | the thing exists already, or there are too many of its kind |
+| 410 | the project of the key was retired |
 | 413 | the body is too large |
 | 428 | `X-Coder-Bypass-Ratelimit: true` from a user who is no owner; an owner's requests are not counted with it |
 | 429 | over `CODER_API_RATE_LIMIT` on one route, or a feed key over `COLLECTOR_INGEST_RATE_LIMIT`; `Retry-After` says when |

@@ -89,12 +89,12 @@ class Violation(msgspec.Struct, frozen=True):
     first_seen: datetime
     last_seen: datetime
     place: str | None  # of inline and eval only
-    state: State
-    state_at: datetime | None  # None while nobody has changed it
-    state_by: str | None  # a user's name; "rule" or "report" when nobody did it
-    days: int  # on which it was seen, UTC
-    clients: int  # the highest estimate of one day
-    trend: float  # its rate as a multiple of what is usual for it: 1 is steady, at most 28
+    state: State = State.OPEN
+    state_at: datetime | None = None  # None while nobody has changed it
+    state_by: str | None = None  # a user's name; "rule" or "report" when nobody did it
+    days: int = 1  # on which it was seen, UTC
+    clients: int = 0  # the highest estimate of one day
+    trend: float = 1.0  # its rate as a multiple of what is usual for it: 1 is steady, at most 28
 
 
 class ViolationPage(msgspec.Struct, frozen=True):

@@ -84,6 +84,7 @@ def _projects() -> None:
         sa.Column("project_id", ID, nullable=False),
         sa.Column("first_at", sa.BigInteger(), nullable=False),
         sa.Column("last_at", sa.BigInteger(), nullable=False),
+        sa.Column("days", sa.Integer(), nullable=False),
         _foreign("project_activity", "project_id", "projects"),
         sa.PrimaryKeyConstraint("project_id", name=op.f("pk_project_activity")),
     )
