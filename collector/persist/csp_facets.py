@@ -39,7 +39,6 @@ FEW_CLIENTS = 16  # until a day has so many, each is stored with its batch
 
 Key = tuple[str, str, str]  # fingerprint, kind, value
 
-
 # What a report was seen with: fingerprint, document, browser, blocked URI, hash of the policy.
 Sight = tuple[str, str | None, str | None, str | None, str | None]
 
@@ -74,17 +73,19 @@ class CspFacets:
         self._at = 0  # when the newest of them was received
         self._changed: set[str] = set()  # violations whose sketch is not written yet
         self._unsettled_changed: set[str] = set()
+        self._in_doubt = False  # parts of the transaction before may have been rolled back alone
 
     def store(self, connection: Connection, folds: Mapping[str, Fold]) -> None:
         """Note what ``folds``, whose violations are stored, were seen with; within the caller's transaction."""
         self._learn(connection, folds)
+        self._look_again(max(fold.intake.received_at for fold in folds.values()))
         self._under = []
         new: dict[Key, Tally] = {}
         stale: list[Key] = []
         sketches = []
         familiar, again = self._familiar, self._unsettled
         for fingerprint, fold in folds.items():
-            self._at = at = fold.intake.received_at
+            at = fold.intake.received_at
             for report in fold.reports:
                 sample = report.sample
                 sight = fingerprint, sample.document_uri, sample.user_agent, sample.blocked_uri, report.policy_hash
@@ -108,12 +109,12 @@ class CspFacets:
             for sight, count in self._unsettled.items():
                 self._pending[sight] = self._pending.get(sight, 0) + count
             self._changed |= self._unsettled_changed
-        if not whole or len(self._familiar) > FAMILIAR_LIMIT:
-            self._familiar.clear()
-        if not whole:
+        if not whole or self._in_doubt:
             # What is known may be what was rolled back. Reading it again is simpler than knowing better.
+            self._familiar.clear()
             self._known.clear()
             self._policies.forget()
+        self._in_doubt = not whole
         self._unsettled, self._unsettled_changed = {}, set()
 
     async def flush(self, write: Write) -> None:
@@ -122,11 +123,11 @@ class CspFacets:
         changed, self._changed = self._changed, set()
         try:
             for some in _slices(list(sights)):
-                await write(partial(_add_values, tallies=self._by_value(sights, some)))
+                await write(partial(self._add_sights, sights={sight: sights[sight] for sight in some}))
                 for sight in some:
                     del sights[sight]
-            for names in _slices(sorted(changed & self._known.keys())):
-                await write(partial(add_clients, seen=[self._seen(name) for name in names]))
+            for names in _slices(sorted(changed)):
+                await write(partial(self._add_sketches, fingerprints=names))
                 changed.difference_update(names)
         except BaseException:
             for sight, count in sights.items():
@@ -134,10 +135,10 @@ class CspFacets:
             self._changed |= changed
             raise
 
-    def _by_value(self, sights: Mapping[Sight, int], some: list[Sight]) -> dict[Key, Tally]:
-        """What ``some`` of the sights add to each value; one that has lost its row since is among the others."""
+    def _add_sights(self, connection: Connection, sights: Mapping[Sight, int]) -> None:
+        """Count the values of sights; one that has lost its row since is among the others."""
         tallies: dict[Key, Tally] = {}
-        for sight in some:
+        for sight, reports in sights.items():
             known = self._known.get(sight[0])
             if known is None:  # forgotten in the last seconds, of more violations than are remembered
                 continue
@@ -145,8 +146,17 @@ class CspFacets:
                 values = known.values.setdefault(kind, {})
                 counted = value if value in values else OTHER
                 values[counted] = self._at
-                _sum(tallies, (sight[0], kind, counted), Tally(known.project_id, sights[sight], self._at))
-        return tallies
+                _sum(tallies, (sight[0], kind, counted), Tally(known.project_id, reports, self._at))
+        _add_values(connection, tallies)
+
+    def _add_sketches(self, connection: Connection, fingerprints: list[str]) -> None:
+        add_clients(connection, [self._seen(name) for name in fingerprints if name in self._known])
+
+    def _look_again(self, at: int) -> None:
+        """Forget which sights are familiar every hour: one that had no place may find one now."""
+        if at // STALE_MS != self._at // STALE_MS or len(self._familiar) > FAMILIAR_LIMIT:
+            self._familiar.clear()
+        self._at = at
 
     def _learn(self, connection: Connection, folds: Mapping[str, Fold]) -> None:
         unknown = []

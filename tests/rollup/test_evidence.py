@@ -131,6 +131,19 @@ async def test_a_value_that_stays_away_makes_room(store: Store) -> None:
     assert sum(each.count for each in found.documents) == found.count
 
 
+async def test_a_value_without_a_place_finds_one_later(store: Store) -> None:
+    """What came too late for a place, and goes on coming, has one as soon as another stays away."""
+    rows = await start(store)
+    for number in range(VALUES_PER_KIND):
+        await take(store, rows, intake(fields={"document-uri": f"https://shop.example/junk-{number}"}))
+    for hour in range(3):
+        await take(store, rows, intake(NOW + hour * HOUR), intake(NOW + hour * HOUR))
+    found = await only(store)
+
+    assert ("https://shop.example/cart", 4) in [(each.value, each.count) for each in found.documents]
+    assert sum(each.count for each in found.documents) == found.count == VALUES_PER_KIND + 6
+
+
 async def test_what_was_rolled_back_is_not_counted(store: Store) -> None:
     """A batch that fails and is stored again counts once, its values, its policy and its client too."""
     rows = await start(store)
