@@ -217,7 +217,7 @@ async def all_distinct(directory: Path, reports: int) -> None:
         assert await inside.app[STORE].read(lambda c: c.scalar(select(func.sum(drop_totals.c.count)))) is None
         shown = await inside.get("/api/v2/csp/violations?kind=overflow&sort=count")
         assert sum(row["count"] for row in shown["results"]) == counted["overflow"][1]
-        assert (await inside.metrics())["collector_csp_overflow_reports_total"] >= counted["overflow"][1]
+        assert (await inside.metrics())["collector_overflow_reports_total"] >= counted["overflow"][1]
         size = await inside.app[STORE].size_bytes()
     print(f"{reports:,} distinct reports: {size / 1e6:.1f} MB, a page within {max(waited):.2f} s at most")  # noqa: T201
     assert size < LIMIT_BYTES

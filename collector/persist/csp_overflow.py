@@ -24,7 +24,7 @@ HOUR_MS = 3_600_000
 HEX_DIGITS = 32
 
 OVERFLOWED = Counter(
-    "collector_csp_overflow_reports", "Reports of new violations beyond COLLECTOR_CSP_NEW_VIOLATIONS, which share one."
+    "collector_overflow_reports", "Reports of new violations beyond COLLECTOR_CSP_NEW_VIOLATIONS, which share one."
 )
 
 
