@@ -9,10 +9,9 @@ from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
-import structlog
 from aiohttp import web
 
-from collector import about, entrance
+from collector import about, entrance, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.settings import Settings
@@ -52,7 +51,7 @@ from collector.persist.engine import Store, open_store
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
 from collector.persist.projects import project_by_name
 from collector.persist.writer import Writer
-from collector.rollup.retention import Retentions, purge
+from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
@@ -79,12 +78,8 @@ from collector.wire.records import AgentReport, CspIntake, Workspace
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
 CERTIFICATES_EVERY = timedelta(seconds=10)
-FOREVER_MS = 1 << 52  # 142,000 years
 PURGE_EVERY = timedelta(minutes=10)
 FOLLOW_EVERY = timedelta(seconds=10)
-
-log = structlog.get_logger(__name__)
-
 
 # The whole HTTP surface. Of a handler with two paths, the one that clients should use stands first.
 ROUTES = (
@@ -248,7 +243,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         writer.refusing = cap.state is StoreState.CLOSED
 
     async def keep_house() -> None:
-        await purge(writer.write, _retentions(settings), now=now())
+        await purge(writer.write, upkeep.retentions(settings), now=now())
 
     yield Job(
         "snapshot",
@@ -268,21 +263,6 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         yield Job("update check", checker.check, updatecheck.EVERY)
 
 
-def _retentions(settings: Settings) -> Retentions:
-    def milliseconds(span: timedelta) -> int:
-        return span // timedelta(milliseconds=1)
-
-    return Retentions(
-        csp_minutes=milliseconds(settings.csp_minutes_retention),
-        csp_hours=milliseconds(settings.csp_hours_retention),
-        violations=milliseconds(settings.csp_violation_retention),
-        agent_stats=milliseconds(settings.agent_stats_retention),
-        workspaces=milliseconds(settings.workspace_retention),
-        snapshots=milliseconds(settings.snapshot_retention),
-        tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
-    )
-
-
 async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
     """The door, and the key that stands for a signed-in user who tries it out."""
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
@@ -299,10 +279,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     app[SCHEDULE].start()
     yield
     await app[SCHEDULE].stop()
-    try:
-        await app[ROWS].flush(app[WRITER].write)
-    except Exception as error:  # noqa: BLE001 — a store that fails keeps no process from ending
-        log.warning("facets are behind by the last seconds", error=type(error).__name__)
+    await upkeep.last_flush(app[ROWS], app[WRITER])
     await app[WRITER].close()
     await app[STORE].close()
 
