@@ -8,10 +8,10 @@ import sys
 from collections.abc import Sequence
 
 import collector
-from collector.cli import accounts, api, config, csp, keys, metrics, migrate, serve, simulate
+from collector.cli import accounts, api, config, csp, keys, metrics, migrate, projects, serve, simulate
 from collector.wire.errors import CollectorError, InvalidInput, InvalidOption
 
-NOUNS = (serve, migrate, accounts, keys, config, api, metrics, csp, simulate)
+NOUNS = (serve, migrate, accounts, projects, keys, config, csp, api, metrics, simulate)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import timedelta
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import about, entrance
+from collector import about, entrance, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.settings import Settings
@@ -38,6 +39,7 @@ from collector.http.observe import observing
 from collector.http.operation import Route
 from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
+from collector.ingest.clients import Clients
 from collector.outbound import updatecheck
 from collector.pages import overview, session, static, swagger
 from collector.pages.page import PAGES, Pages
@@ -46,14 +48,26 @@ from collector.persist import migrate
 from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
-from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start
+from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
 from collector.persist.projects import project_by_name
 from collector.persist.writer import Writer
-from collector.rollup.retention import Retentions, purge
+from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
-from collector.serve import config, deployment, experiments, exporter, general, health, openapi, tokens
+from collector.serve import (
+    config,
+    csp_export,
+    csp_states,
+    deployment,
+    experiments,
+    exporter,
+    general,
+    health,
+    openapi,
+    projects,
+    tokens,
+)
 from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
@@ -64,9 +78,8 @@ from collector.wire.records import AgentReport, CspIntake, Workspace
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
 CERTIFICATES_EVERY = timedelta(seconds=10)
-FOREVER_MS = 1 << 52  # 142,000 years
 PURGE_EVERY = timedelta(minutes=10)
-
+FOLLOW_EVERY = timedelta(seconds=10)
 
 # The whole HTTP surface. Of a handler with two paths, the one that clients should use stands first.
 ROUTES = (
@@ -88,8 +101,18 @@ ROUTES = (
     Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
     Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
     Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
-    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations/export", csp_export.get_export, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/violations/groups", violations.get_violation_groups, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/csp/violations/states", csp_states.post_states, Access.OWNER),
+    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("PATCH", "/api/v2/csp/violations/{id}", csp_states.patch_violation, Access.OWNER),
+    Route("GET", "/api/v2/csp/ignore-rules", csp_states.get_ignore_rules, Access.READ, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/csp/ignore-rules", csp_states.post_ignore_rule, Access.OWNER),
+    Route("DELETE", "/api/v2/csp/ignore-rules/{id}", csp_states.delete_rule, Access.OWNER),
+    Route("GET", "/api/v2/projects", projects.get_projects, Access.PROJECTS, Scope.CSP_VIOLATION),
+    Route("POST", "/api/v2/projects", projects.post_project, Access.OWNER),
+    Route("PATCH", "/api/v2/projects/{name}", projects.patch_project, Access.OWNER),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
@@ -106,6 +129,7 @@ ROUTES = (
     Route("DELETE", "/api/v2/users/{user}/keys/tokens/{id}", tokens.delete_token, Access.SELF),
 )
 
+ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
@@ -141,7 +165,7 @@ async def create_app(
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
-    rows = CspRows()
+    app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, settings, VERSION)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
@@ -157,7 +181,7 @@ async def create_app(
         swagger=settings.swagger_enable,
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
-    app[csp.DOOR] = await _csp_door(app, guard)
+    app[csp.DOOR] = await _csp_door(settings, app, guard)
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
         open_gate = route.access is Access.CSP or not route.limited
@@ -219,7 +243,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         writer.refusing = cap.state is StoreState.CLOSED
 
     async def keep_house() -> None:
-        await purge(writer.write, _retentions(settings), now=now())
+        await purge(writer.write, upkeep.retentions(settings), now=now())
 
     yield Job(
         "snapshot",
@@ -233,31 +257,20 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     if CERTIFICATES in app:
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("cap", measure, CAP_EVERY)
+    yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
 
 
-def _retentions(settings: Settings) -> Retentions:
-    def milliseconds(span: timedelta) -> int:
-        return span // timedelta(milliseconds=1)
-
-    return Retentions(
-        csp_minutes=milliseconds(settings.csp_minutes_retention),
-        csp_hours=milliseconds(settings.csp_hours_retention),
-        violations=milliseconds(settings.csp_violation_retention),
-        agent_stats=milliseconds(settings.agent_stats_retention),
-        workspaces=milliseconds(settings.workspace_retention),
-        snapshots=milliseconds(settings.snapshot_retention),
-        tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
-    )
-
-
-async def _csp_door(app: web.Application, guard: Guard) -> csp.CspDoor:
+async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
     """The door, and the key that stands for a signed-in user who tries it out."""
+    clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    return csp.CspDoor(app[WRITER], app[CREDENTIALS], guard, app[BUDGET], own=own, now=app[NOW], version=VERSION)
+    return csp.CspDoor(
+        app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], chance=random.random, version=VERSION
+    )
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
@@ -266,6 +279,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     app[SCHEDULE].start()
     yield
     await app[SCHEDULE].stop()
+    await upkeep.last_flush(app[ROWS], app[WRITER])
     await app[WRITER].close()
     await app[STORE].close()
 

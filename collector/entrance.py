@@ -8,6 +8,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 from typing import Literal
 
+from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 import collector
@@ -59,14 +60,19 @@ def sign_in(settings: Settings) -> SignIn:
     return SignIn(settings.session_duration // MS, always_secure=settings.secure_auth_cookie, same_site=same_site)
 
 
+def address(settings: Settings) -> Callable[[web.BaseRequest], str]:
+    """What says the client address of a request, behind trusted proxies too."""
+    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
+    return lambda request: client_address(request, settings.proxy_trusted_headers, trusted)
+
+
 def guard(settings: Settings, credentials: Credentials) -> Guard:
     """The gate, with the limit of requests unless it is lifted."""
     limited = settings.api_rate_limit >= 0 and not settings.disable_rate_limits
-    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
     return Guard(
         credentials,
         SlidingWindow(settings.api_rate_limit or 512, clock=time.time) if limited else None,
-        address=lambda request: client_address(request, settings.proxy_trusted_headers, trusted),
+        address=address(settings),
         lookups=Budget(LOOKUPS_A_MINUTE, time.monotonic),
     )
 

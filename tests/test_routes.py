@@ -25,6 +25,7 @@ ROLES = {
     Access.SIGNED_IN: set(Role),
     Access.SELF: set(Role),
     Access.READ: {Role.OWNER, Role.AUDITOR},
+    Access.PROJECTS: set(Role),
     Access.OWNER: {Role.OWNER},
     Access.FEED: {Role.OWNER},
     Access.CSP: set(Role),
@@ -94,6 +95,6 @@ async def test_a_key_of_the_wrong_kind_is_forbidden(inside: Inside) -> None:
 async def test_keys_read_nothing(inside: Inside) -> None:
     """No ingest key opens a route that shows data."""
     for route in PRIVATE:
-        if route.access is Access.READ:
+        if route.access in (Access.READ, Access.PROJECTS):
             assert await status(inside, route, f"?key={inside.secrets.browser_key}") == 401, route
             assert await status(inside, route, Authorization=f"Bearer {inside.secrets.feed_key}") == 401, route

@@ -77,6 +77,7 @@ class Settings:
     shutdown_timeout: timedelta
     max_store_bytes: int  # 0: no cap
     agent_stats_retention: timedelta
+    csp_new_violations: int  # of a project in an hour; 0: any number
     csp_minutes_retention: timedelta
     csp_hours_retention: timedelta
     csp_violation_retention: timedelta

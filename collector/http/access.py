@@ -8,7 +8,7 @@ from aiohttp import web
 
 from collector.http.auth import Check, Credentials, basic_password, bearer, session_token
 from collector.http.errors import Unchallenged
-from collector.wire.errors import Forbidden, Unauthorized
+from collector.wire.errors import Forbidden, Gone, Unauthorized
 from collector.wire.identity import Caller, IngestKey, KeyKind, Role, Scope, User
 
 FORBIDDEN = "Forbidden."
@@ -27,6 +27,7 @@ class Access(enum.Enum):
     SIGNED_IN = "signed in"  # any user, whatever the scopes of the token
     SELF = "self"  # any user, with a token that has no scopes; a member sees and changes what is its own
     READ = "read"  # owner and auditor
+    PROJECTS = "projects"  # owner and auditor, and members for the projects that they were named for
     OWNER = "owner"
     FEED = "feed"  # a feed key, or an owner's token
     CSP = "csp"  # a browser key in ?key=, or any user's token
@@ -38,6 +39,7 @@ ROLES = {
     Access.CSP: frozenset(Role),
     Access.FEED: frozenset({Role.OWNER}),
     Access.READ: frozenset({Role.OWNER, Role.AUDITOR}),
+    Access.PROJECTS: frozenset(Role),
     Access.OWNER: frozenset({Role.OWNER}),
 }
 
@@ -59,6 +61,7 @@ async def authorize(
     Raises:
         Unauthorized: no credential, or none that is known. At a route for CSP reports it is ``Unchallenged``.
         Forbidden: the caller is known, but is a user without the role, a token without the scope or a key of the wrong kind.
+        Gone: the project of the key was retired.
         Overloaded: the store had to be asked who it is, and could not answer.
         RateLimited: ``before_lookup`` did not let it be asked.
     """
@@ -114,6 +117,8 @@ def _header_key(request: web.BaseRequest) -> str | None:
 
 def _of_kind(key: IngestKey, kind: KeyKind) -> IngestKey:
     if key.kind is kind:
+        if key.retired:
+            raise Gone(f"The project {key.project} was retired.")
         return key
     opens = "/csp/reports alone" if key.kind is KeyKind.BROWSER else "every way in but /csp/reports"
     raise Forbidden(FORBIDDEN, f"This is a {key.kind} key: it opens {opens}.")

@@ -120,11 +120,15 @@ class Budget:
         """Reports a minute; 0 is no limit."""
         return self._limit
 
-    def take(self, key_id: str, n: int) -> int:
-        """How many of ``n`` reports may pass; those are taken off the budget of the key."""
-        if self._limit == 0:
+    def take(self, key_id: str, n: int, *, limit: int | None = None) -> int:
+        """How many of ``n`` reports may pass; those are taken off the budget of the key.
+
+        ``limit`` is that of this key alone, when it has one of its own.
+        """
+        limit = self._limit if limit is None else limit
+        if limit == 0:
             return n
-        bucket = self._bucket(key_id)
+        bucket = self._bucket(key_id, limit)
         passing = n if n <= bucket.left else max(0, int(bucket.left))
         bucket.left -= passing
         return passing
@@ -137,30 +141,31 @@ class Budget:
         """
         if self._limit == 0:
             return True
-        bucket = self._bucket(key_id)
+        bucket = self._bucket(key_id, self._limit)
         passes = n <= bucket.left or bucket.left >= self._limit
         if passes:
             bucket.left -= n
         return passes
 
-    def give_back(self, key_id: str, n: int) -> None:
+    def give_back(self, key_id: str, n: int, *, limit: int | None = None) -> None:
         """Undo a take of ``n``: they were not stored, and will be sent again."""
-        if self._limit == 0:
+        limit = self._limit if limit is None else limit
+        if limit == 0:
             return
-        bucket = self._bucket(key_id)
-        bucket.left = min(self._limit, bucket.left + n)
+        bucket = self._bucket(key_id, limit)
+        bucket.left = min(limit, bucket.left + n)
 
-    def _bucket(self, key_id: str) -> TokenBucket:
+    def _bucket(self, key_id: str, limit: int) -> TokenBucket:
         """The bucket of ``key_id``, refilled up to now."""
         now = self._clock()
         bucket = self._buckets.get(key_id)
         if bucket is None:
-            bucket = self._buckets[key_id] = TokenBucket(self._limit, now)
+            bucket = self._buckets[key_id] = TokenBucket(limit, now)
             if len(self._buckets) > self._tracked_at_most:
                 self._buckets.popitem(last=False)
         else:
             self._buckets.move_to_end(key_id)
-        bucket.left = min(self._limit, bucket.left + max(0.0, now - bucket.at) * self._limit / WINDOW_S)
+        bucket.left = min(limit, bucket.left + max(0.0, now - bucket.at) * limit / WINDOW_S)
         bucket.at = now
         return bucket
 

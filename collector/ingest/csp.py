@@ -21,6 +21,7 @@ from collector.http.errors import error_response
 from collector.http.guard import RATE, Guard
 from collector.http.limits import Budget
 from collector.http.operation import Operation
+from collector.ingest.clients import Clients
 from collector.normalize import csp
 from collector.normalize.fingerprint import fingerprint
 from collector.persist.writer import Writer
@@ -61,8 +62,10 @@ class CspDoor:
         credentials: knows the browser keys.
         guard: authorizes whoever comes without a known browser key: by session token, or not at all.
         budget: reports a minute and key; what exceeds it is counted as dropped.
+        clients: marks of who sends.
         own: the key that stands for a signed-in user: project ``default`` of the collector's own deployment.
         now: milliseconds since the epoch.
+        chance: a random number from 0 to below 1, for projects that keep a share of their reports.
         version: of the service, for ``X-Coder-Build-Version``.
     """
 
@@ -72,17 +75,21 @@ class CspDoor:
         credentials: Credentials,
         guard: Guard,
         budget: Budget,
+        clients: Clients,
         *,
         own: IngestKey,
         now: Callable[[], int],
+        chance: Callable[[], float],
         version: str,
     ) -> None:
         self._writer = writer
         self._credentials = credentials
         self._guard = guard
         self._budget = budget
+        self._clients = clients
         self._own = own
         self._now = now
+        self._chance = chance
         self._headers = CIMultiDict(
             {
                 "Content-Type": "application/json; charset=utf-8",
@@ -110,11 +117,11 @@ class CspDoor:
         entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
             return
-        allowed = self._budget.take(key.id, entries)
+        allowed = self._allowed(key, entries)
         try:
-            refusals = await self._writer.submit((self._intake(key, arrived, entries, allowed),))
+            refusals = await self._writer.submit((self._intake(request, key, arrived, entries, allowed),))
         except Overloaded:
-            self._budget.give_back(key.id, allowed)
+            self._give_back(key, allowed)
             raise
         if refusals:
             # The writer has logged the database's words, which are no business of a browser.
@@ -126,25 +133,40 @@ class CspDoor:
         if not query.startswith("key="):
             return None
         key = self._credentials.known_key(query[4:])
-        return key if key is not None and key.kind is KeyKind.BROWSER else None
+        return key if key is not None and key.kind is KeyKind.BROWSER and not key.retired else None
 
     async def _key(self, request: web.BaseRequest) -> IngestKey:
         caller = await self._guard.admit(request, Access.CSP, ROUTE)
         return caller if isinstance(caller, IngestKey) else self._own
 
-    def _intake(self, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
+    def _allowed(self, key: IngestKey, entries: int) -> int:
+        """How many entries the budgets of the key and of its project let pass."""
+        allowed = self._budget.take(key.id, entries)
+        if key.ingest_rate is not None:
+            of_key, allowed = allowed, self._budget.take(_project(key), allowed, limit=key.ingest_rate)
+            self._budget.give_back(key.id, of_key - allowed)
+        return allowed
+
+    def _give_back(self, key: IngestKey, allowed: int) -> None:
+        self._budget.give_back(key.id, allowed)
+        if key.ingest_rate is not None:
+            self._budget.give_back(_project(key), allowed, limit=key.ingest_rate)
+
+    def _intake(self, request: web.BaseRequest, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
         """What is to be stored of ``entries``, of which the budget allows so many."""
         reports, others, drops = arrived.reports, arrived.others, arrived.drops
-        if key.allowed_origins is not None or allowed < entries or drops:
-            reports, others, drops = _sifted(arrived, key.allowed_origins, allowed)
+        if key.allowed_origins is not None or allowed < entries or drops or key.sample_rate < 1:
+            reports, others, drops = _sifted(arrived, key, allowed, self._chance)
+        now = self._now()
         return CspIntake(
             project_id=key.project_id,
             deployment=key.deployment,
-            received_at=self._now(),
+            received_at=now,
             reports=reports,
             fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
             drops=drops,
             others=tuple(Counter([other.type for other in others]).items()) if others else (),
+            client=self._clients.mark(request, now) if reports else None,
         )
 
     def _refused(self, request: web.BaseRequest, error: Exception) -> web.Response:
@@ -170,20 +192,28 @@ async def post_reports(request: web.Request) -> web.StreamResponse:
     return response.common() if isinstance(response, FixedAnswer) else response
 
 
+def _project(key: IngestKey) -> str:
+    """What the project of a key is called among the budgets; no key has an id like this."""
+    return f"project {key.project_id}"
+
+
 def _sifted(
-    arrived: csp.Arrived, origins: frozenset[str] | None, allowed: int
+    arrived: csp.Arrived, key: IngestKey, allowed: int, chance: Callable[[], float]
 ) -> tuple[tuple[CspReport, ...], tuple[OtherReport, ...], tuple[tuple[DropReason, int], ...]]:
     """``arrived`` without what its key may not bring: each entry left out is counted under its reason."""
     drops = Counter(dict(arrived.drops))
+    origins, share = key.allowed_origins, key.sample_rate
 
     def kept(entries: Sequence[T]) -> tuple[T, ...]:
         nonlocal allowed
         affordable = entries[: max(0, allowed)]
         allowed -= len(entries)
         own = [entry for entry in affordable if origins is None or entry.document_origin in origins]
+        sampled = own if share >= 1 else [entry for entry in own if chance() < share]
         drops[DropReason.OVER_BUDGET] += len(entries) - len(affordable)
         drops[DropReason.FOREIGN_ORIGIN] += len(affordable) - len(own)
-        return tuple(own)
+        drops[DropReason.SAMPLED_OUT] += len(own) - len(sampled)
+        return tuple(sampled)
 
     reports = kept(arrived.reports)
     others = kept(arrived.others)

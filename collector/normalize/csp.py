@@ -9,7 +9,7 @@ import msgspec
 
 from collector.normalize import lenient
 from collector.normalize.filters import noise
-from collector.normalize.policy import policy
+from collector.normalize.policy import policy, policy_hash
 from collector.normalize.text import clean, squeezed
 from collector.normalize.uris import Uri, uri
 from collector.normalize.useragent import browser
@@ -186,6 +186,7 @@ def _report(found: Violation, *, document: str | None, age: float | None, family
         place=_place(blocked_at, source_at, sample),
         age_ms=int(min(age, MAX_AGE_MS)) if age is not None and age > 0 else 0,
         sample=sample,
+        policy_hash=policy_hash(sample.policy),
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 
 from collector.normalize.text import clean
 
 LONGEST = 8192
+HASH_DIGITS = 32
 _CACHED_LENGTH = 2048
 _CACHED = 256  # of 2048 characters, raw and clean: a megabyte when somebody means to fill it
 
@@ -21,6 +23,23 @@ def policy(raw: str | None) -> str | None:
     if len(raw) > _CACHED_LENGTH:
         return _cleaned(raw)
     return _cached(raw)
+
+
+@functools.lru_cache(_CACHED)
+def policy_hash(cleaned: str | None) -> str | None:
+    """32 hex digits that name a policy as :func:`policy` gives it; None when there is none.
+
+    Directives and their sources are hashed sorted: both are sets to a browser, and servers write them in any order. Of a
+    directive that is given twice the first counts (https://w3c.github.io/webappsec-csp/#parse-serialized-policy).
+    """
+    if cleaned is None:
+        return None
+    directives: dict[str, list[str]] = {}
+    for directive in cleaned.split(";"):
+        name, *sources = directive.split() or [""]
+        directives.setdefault(name.lower(), sorted(set(sources)))
+    canonical = ";".join(" ".join((name, *sources)) for name, sources in sorted(directives.items()) if name)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
 
 
 def _cleaned(raw: str) -> str | None:

@@ -11,7 +11,8 @@ from collector.pages.view import TOP, Choice, Range, Violations, overview_contex
 from collector.persist.keys import list_keys
 from collector.rollup.history import history, nice_step
 from collector.rollup.snapshot import Snapshot
-from collector.rollup.violations import top, violations
+from collector.rollup.violation_list import violations
+from collector.rollup.violations import top
 from collector.wire.identity import Role
 from collector.wire.violations import Noise, ViolationQuery
 
@@ -38,9 +39,9 @@ async def get_overview(request: web.Request) -> web.Response:
         lambda store: (
             history(store, deployment, since=since, until=now, step_seconds=step),
             Violations(
-                top(store, TOP, noise=choice.noise),
-                violations(store, ViolationQuery(noise=choice.noise, limit=1)).count,
-                violations(store, ViolationQuery(noise=Noise.ONLY, limit=1)).count,
+                top(store, TOP, now=now, noise=choice.noise),
+                violations(store, ViolationQuery(noise=choice.noise, limit=1), now=now).count,
+                violations(store, ViolationQuery(noise=Noise.ONLY, limit=1), now=now).count,
             ),
             list_keys(store),
         )

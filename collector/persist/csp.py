@@ -6,51 +6,53 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, select
 
+from collector.persist.csp_facets import CspFacets
+from collector.persist.csp_fold import MINUTE_MS, Fold, folded
+from collector.persist.csp_overflow import NewViolations
+from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
+from collector.persist.csp_states import ignore_new
+from collector.persist.project_activity import ProjectActivity
 from collector.persist.tables import violations
-from collector.wire.records import CspIntake, CspReport, DropReason
+from collector.wire.records import CspIntake, DropReason
 
 SAMPLES_PER_VIOLATION = 10
-MINUTE_MS = 60_000
 SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgotten, which costs an upsert or a sample each
-
-
-class Fold(msgspec.Struct, gc=False):
-    """What one batch brings for one violation."""
-
-    intake: CspIntake
-    newest: CspReport
-    first_seen: int
-    last_seen: int
-    counts: dict[tuple[int, str], int]  # (minute, disposition) -> reports
 
 
 class CspRows:
     """The writer's hand for CSP.
 
-    While ``refuse_new`` is set, only violations that are known already are counted; reports of others are counted as
+    At most ``new_violations`` are made for a project in an hour (0: any number); the reports of others are counted in its
+    overflow. While ``refuse_new`` is set, only violations that are known already are counted; reports of others are counted as
     dropped, and so every report still is in exactly one sum.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, new_violations: int = 0) -> None:
         self.refuse_new = False
-        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been rolled back or purged since
+        self.facets = CspFacets()
+        self.ranks = CspRanks()
+        self.activity = ProjectActivity()
+        self._new = NewViolations(new_violations)
+        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been purged since
         self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
         self._unsettled: set[str] = set()  # the same, of the transaction under way
         self._minute = 0
 
     def store(self, connection: Connection, intakes: Sequence[CspIntake]) -> None:
         """Add ``intakes`` to violations, minute buckets, samples and running sums, within the caller's transaction."""
-        folds = _folded(intakes)
+        folds = folded(intakes)
         drops: Counter[tuple[int, DropReason]] = Counter()
         for intake in intakes:
             for reason, count in intake.drops:
                 drops[intake.project_id, reason] += count
         if self.refuse_new:
             _drop_new(connection, folds, drops)
+        unknown = folds.keys() - self._seen
+        if unknown:
+            folds = self._new.admit(connection, folds, unknown - _stored(connection, unknown))
         if folds:
             # Sorted by key: two writers that lock the same rows in different orders deadlock on PostgreSQL.
             ordered = dict(sorted(folds.items()))
@@ -58,8 +60,11 @@ class CspRows:
             _add_minutes(connection, ordered)
             _add_totals(connection, ordered)
             self._sample(connection, ordered)
+            self.facets.store(connection, ordered)
+            self.ranks.note(ordered)
         _add_drops(connection, drops)
         _add_others(connection, intakes)
+        self.activity.note(intakes)
 
     def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Add the counts to the violations, making those that are new.
@@ -67,18 +72,21 @@ class CspRows:
         A known violation takes an UPDATE, which costs half of what the upsert does. It says how many rows it found, and
         where that is too few the missing ones are looked for and made.
         """
+        new = folds.keys() - self._seen
         if connection.dialect.name != "sqlite":  # asyncpg does not say how many rows many executions found
             VIOLATION.execute_many(connection, [_violation_row(fingerprint, fold) for fingerprint, fold in folds.items()])
-            return
-        known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
-        new = folds.keys() - self._seen
-        if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
-            new |= folds.keys() - _stored(connection, folds)
+        else:
+            known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
+            if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
+                new |= folds.keys() - _stored(connection, folds)
+            if new:
+                rows = [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)]
+                VIOLATION.execute_many(connection, rows)
+        if len(self._seen) > SEEN_LIMIT:
+            self._seen.clear()
+        self._seen |= new
         if new:
-            VIOLATION.execute_many(connection, [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)])
-            if len(self._seen) > SEEN_LIMIT:
-                self._seen.clear()
-            self._seen |= new
+            ignore_new(connection, sorted(new), now=max(fold.intake.received_at for fold in folds.values()))
 
     def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Keep one report of each violation a minute; ten slots are overwritten in turn."""
@@ -96,25 +104,19 @@ class CspRows:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
         if whole:
             self._sampled |= self._unsettled
+        else:
+            self._seen.clear()
         self._unsettled = set()
+        self._new.ended(whole=whole)
+        self.facets.ended(whole=whole)
+        self.ranks.ended()
+        self.activity.ended(whole=whole)
 
-
-def _folded(intakes: Sequence[CspIntake]) -> dict[str, Fold]:
-    folds: dict[str, Fold] = {}
-    for intake in intakes:
-        for fingerprint, report in zip(intake.fingerprints, intake.reports, strict=True):
-            seen = intake.received_at - report.age_ms
-            key = seen // MINUTE_MS, report.disposition or "unknown"
-            fold = folds.get(fingerprint)
-            if fold is None:
-                folds[fingerprint] = Fold(intake, report, seen, seen, {key: 1})
-                continue
-            if seen >= fold.last_seen:
-                fold.last_seen, fold.newest = seen, report
-            elif seen < fold.first_seen:
-                fold.first_seen = seen
-            fold.counts[key] = fold.counts.get(key, 0) + 1
-    return folds
+    async def flush(self, write: Write) -> None:
+        """Write through ``write`` what follows the reports at a distance: counters of facets, ranks, and who was heard of."""
+        await self.facets.flush(write)
+        await self.ranks.flush(write)
+        await self.activity.flush(write)
 
 
 def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
@@ -129,7 +131,7 @@ def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
 def _drop_new(connection: Connection, folds: dict[str, Fold], drops: Counter[tuple[int, DropReason]]) -> None:
     for fingerprint in folds.keys() - _stored(connection, folds):
         fold = folds.pop(fingerprint)
-        drops[fold.intake.project_id, DropReason.STORE_FULL] += sum(fold.counts.values())
+        drops[fold.intake.project_id, DropReason.STORE_FULL] += fold.count
 
 
 def _add_minutes(connection: Connection, folds: dict[str, Fold]) -> None:
@@ -196,6 +198,8 @@ def _violation_row(fingerprint: str, fold: Fold) -> dict[str, object]:
         "place": report.place,
         "noise_class": report.noise_class and report.noise_class.value,
         "noise_rule": report.noise_rule,
+        "stored_at": fold.intake.received_at,
+        **first_rank(fold.count, fold.last_seen)._asdict(),
     }
 
 

@@ -155,7 +155,14 @@ def _host(name: str) -> str:
     return name.lower() if _HOST.fullmatch(name.lower()) else ""
 
 
-_KEYS = select(ingest_keys, projects.c.name.label("project")).join(projects, projects.c.id == ingest_keys.c.project_id)
+_KEYS = select(
+    ingest_keys,
+    projects.c.name.label("project"),
+    projects.c.retired_at,
+    projects.c.allowed_origins.label("project_origins"),
+    projects.c.sample_rate,
+    projects.c.ingest_rate,
+).join(projects, projects.c.id == ingest_keys.c.project_id)
 
 
 def _key(row: Row[tuple[object, ...]]) -> IngestKey:
@@ -165,7 +172,10 @@ def _key(row: Row[tuple[object, ...]]) -> IngestKey:
         project_id=row.project_id,
         project=row.project,
         deployment=row.deployment,
-        allowed_origins=_origins(row.allowed_origins),
+        allowed_origins=_origins(row.allowed_origins or (row.project_origins if row.kind == KeyKind.BROWSER else None)),
+        retired=row.retired_at is not None,
+        sample_rate=row.sample_rate,
+        ingest_rate=row.ingest_rate,
     )
 
 

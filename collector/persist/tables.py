@@ -1,11 +1,10 @@
-"""Every table, on one page. Times are integer milliseconds since the epoch, UTC, unless a column says minutes.
+"""Every table: those of CSP are in ``csp_tables.py`` and passed on, the others stand here.
 
+Times are integer milliseconds since the epoch, UTC, unless a column says minutes.
 What bounds each table's growth stands in its comment; ``rollup/retention.py`` does the bounding.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 from sqlalchemy import (
     BigInteger,
@@ -16,36 +15,27 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
-    MetaData,
-    SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     text,
 )
 
-# Named constraints, so that a migration can drop what another database named differently
-# (https://alembic.sqlalchemy.org/en/latest/naming.html).
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-# SQLite makes a column the rowid, and thus small and self-counting, only when its type reads INTEGER.
-Id = BigInteger().with_variant(Integer, "sqlite")
-
-
-def _count(name: str) -> Column[int]:
-    return Column(name, BigInteger, nullable=False, server_default=text("0"))
-
-
-def _numbers(*names: str) -> Iterator[Column[int]]:
-    return (Column(name, BigInteger, nullable=False) for name in names)
-
+from collector.persist.columns import Id, numbers
+from collector.persist.columns import metadata as metadata
+from collector.persist.csp_tables import csp_days as csp_days
+from collector.persist.csp_tables import csp_hours as csp_hours
+from collector.persist.csp_tables import csp_minutes as csp_minutes
+from collector.persist.csp_tables import csp_policies as csp_policies
+from collector.persist.csp_tables import csp_samples as csp_samples
+from collector.persist.csp_tables import csp_totals as csp_totals
+from collector.persist.csp_tables import drop_totals as drop_totals
+from collector.persist.csp_tables import ignore_rules as ignore_rules
+from collector.persist.csp_tables import other_report_totals as other_report_totals
+from collector.persist.csp_tables import violation_audit as violation_audit
+from collector.persist.csp_tables import violation_clients as violation_clients
+from collector.persist.csp_tables import violation_facets as violation_facets
+from collector.persist.csp_tables import violations as violations
 
 # One row a setting that the service made for itself.
 meta = Table("meta", metadata, Column("key", Text, primary_key=True), Column("value", Text, nullable=False))
@@ -56,7 +46,7 @@ writer_marks = Table(
     "writer_marks",
     metadata,
     Column("writer", Text, primary_key=True),
-    *_numbers("batch", "at"),
+    *numbers("batch", "at"),
 )
 
 # ── Who may do what: grows by administrative acts, and by at most TOKENS_PER_USER tokens of each user ──────────────
@@ -75,7 +65,7 @@ tokens = Table(
     Column("id", Text, primary_key=True),  # 10 characters, the first part of ID-SECRET
     Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("secret_hash", LargeBinary, nullable=False),  # SHA-256 of the 22-character secret
-    *_numbers("created_at", "expires_at"),
+    *numbers("created_at", "expires_at"),
     Column("last_used_at", BigInteger),
     Column("revoked_at", BigInteger),
     Column("name", Text, nullable=False, server_default=text("''")),  # what its owner calls it; need not be the only one
@@ -98,6 +88,29 @@ projects = Table(
     Column("id", Id, primary_key=True, autoincrement=True),
     Column("name", Text, nullable=False, unique=True),  # part of every fingerprint: never renamed
     Column("created_at", BigInteger, nullable=False),
+    Column("retired_at", BigInteger),  # from then on its keys are answered with 410
+    Column("allowed_origins", Text),  # JSON array of document origins, for keys that have none of their own; NULL: any
+    Column("retention_days", Integer),  # of violations; NULL: as configured
+    Column("sample_rate", Double, nullable=False, server_default=text("1")),  # the share of reports that is kept
+    Column("ingest_rate", BigInteger),  # reports a minute; NULL: no limit but that of each key
+)
+
+# One row a project: when the first and the newest report came in, whatever became of it.
+project_activity = Table(
+    "project_activity",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("first_at", BigInteger, nullable=False),
+    Column("last_at", BigInteger, nullable=False),
+    Column("days", Integer, nullable=False),  # on which any came in, UTC
+)
+
+# Which projects a member may read.
+project_members = Table(
+    "project_members",
+    metadata,
+    Column("user_id", Text, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True, index=True),
 )
 
 ingest_keys = Table(
@@ -112,105 +125,6 @@ ingest_keys = Table(
     Column("allowed_origins", Text),  # JSON array of origins; NULL: any
     Column("created_at", BigInteger, nullable=False),
     Column("revoked_at", BigInteger),
-)
-
-# ── CSP: cost grows with distinct violations, not with traffic ─────────────────────────────────────────────────────
-NO_NOISE, NOISE = text("noise_class IS NULL"), text("noise_class IS NOT NULL")
-
-# One row a fingerprint; bounded by COLLECTOR_MAX_STORE_BYTES and by retention of violations not seen for long.
-violations = Table(
-    "violations",
-    metadata,
-    Column("id", Id, primary_key=True, autoincrement=True),
-    Column("fingerprint", Text, nullable=False, unique=True),  # 32 hex digits
-    Column("deployment", Text, nullable=False),
-    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False),
-    Column("effective_directive", Text),
-    Column("blocked_kind", Text, nullable=False),
-    Column("blocked_origin", Text),
-    Column("blocked_key", Text, nullable=False),
-    Column("place", Text, nullable=False, server_default=text("''")),
-    Column("document_origin", Text),  # of the newest report
-    Column("disposition", Text),  # of the newest report
-    Column("noise_class", Text),
-    Column("noise_rule", Text),
-    _count("count"),
-    _count("count_enforce"),
-    _count("count_report"),
-    _count("count_unknown"),
-    *_numbers("first_seen", "last_seen"),
-    # The list, without noise and of noise alone; that of one project has an index that covers both. None on the counts or
-    # on last_seen: they change with every report, and an index on each would cost a fifth of what a report costs here.
-    Index("ix_violations_signal", "id", sqlite_where=NO_NOISE, postgresql_where=NO_NOISE),
-    Index("ix_violations_noise", "id", sqlite_where=NOISE, postgresql_where=NOISE),
-    Index("ix_violations_project_id", "project_id", "id", "noise_class"),
-)
-
-
-def _buckets(name: str) -> Table:
-    """Counts of a violation in one span of time. ``bucket`` is the span's first minute since the epoch: it fits in 4 bytes."""
-    return Table(
-        name,
-        metadata,
-        Column("violation_id", Id, ForeignKey("violations.id", ondelete="CASCADE"), primary_key=True),
-        Column("bucket", Integer, primary_key=True),
-        _count("enforce"),
-        _count("report"),
-        _count("unknown"),
-        # 200 violations seen every minute of a year are a million rows: without a rowid they fit in half the space.
-        sqlite_with_rowid=False,
-    )
-
-
-csp_minutes = _buckets("csp_minutes")  # 48 hours, then folded into
-csp_hours = _buckets("csp_hours")  # 90 days, then folded into
-csp_days = _buckets("csp_days")  # for as long as the violation is kept
-
-# At most SAMPLES_PER_VIOLATION rows a violation: a slot is overwritten, never added.
-csp_samples = Table(
-    "csp_samples",
-    metadata,
-    Column("violation_id", Id, ForeignKey("violations.id", ondelete="CASCADE"), primary_key=True),
-    Column("slot", SmallInteger, primary_key=True),
-    Column("seen_at", BigInteger, nullable=False),
-    Column("document_uri", Text),
-    Column("referrer", Text),
-    Column("blocked_uri", Text),
-    Column("source_file", Text),
-    Column("line_number", Integer),
-    Column("column_number", Integer),
-    Column("status_code", Integer),
-    Column("disposition", Text),
-    Column("script_sample", Text),
-    Column("policy", Text),
-    Column("user_agent", Text),
-    sqlite_with_rowid=False,
-)
-
-# Running sums behind the exporter's counters: closed label lists times projects. Neither restart, retention nor a
-# changed noise rule ever lowers them.
-csp_totals = Table(
-    "csp_totals",
-    metadata,
-    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
-    Column("effective_directive", Text, primary_key=True),  # "" when unknown: a key has no NULL
-    Column("disposition", Text, primary_key=True),  # enforce, report, unknown
-    Column("noise_class", Text, primary_key=True),  # "" when it is no noise
-    _count("count"),
-)
-drop_totals = Table(
-    "drop_totals",
-    metadata,
-    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
-    Column("reason", Text, primary_key=True),
-    _count("count"),
-)
-other_report_totals = Table(
-    "other_report_totals",
-    metadata,
-    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
-    Column("type", Text, primary_key=True),
-    _count("count"),
 )
 
 # ── Agents and workspaces ──────────────────────────────────────────────────────────────────────────────────────────
@@ -242,8 +156,8 @@ agent_stats = Table(
     Column("collected_at", BigInteger),
     Column("connection_count", BigInteger, nullable=False),
     Column("connection_median_latency_ms", Double, nullable=False),
-    *_numbers("rx_packets", "rx_bytes", "tx_packets", "tx_bytes"),
-    *_numbers("session_count_vscode", "session_count_jetbrains", "session_count_reconnecting_pty", "session_count_ssh"),
+    *numbers("rx_packets", "rx_bytes", "tx_packets", "tx_bytes"),
+    *numbers("session_count_vscode", "session_count_jetbrains", "session_count_reconnecting_pty", "session_count_ssh"),
     Index("ix_agent_stats_received_at", "received_at"),
     # An id is never used twice, also after a purge: "newest" is decided by it within a millisecond.
     sqlite_autoincrement=True,
@@ -289,12 +203,12 @@ snapshots = Table(
     Column("deployment", Text, primary_key=True),
     Column("collected_at", BigInteger, primary_key=True),
     Column("source", Text, nullable=False),  # reports, later also upstream and telemetry
-    *_numbers("aggregated_from", "next_update_at"),
-    *_numbers("pending", "building", "running", "failed", "stopped"),
+    *numbers("aggregated_from", "next_update_at"),
+    *numbers("pending", "building", "running", "failed", "stopped"),
     Column("connection_latency_p50_ms", Double, nullable=False),  # -1: no latency seen
     Column("connection_latency_p95_ms", Double, nullable=False),
-    *_numbers("rx_bytes", "tx_bytes"),
-    *_numbers("session_count_vscode", "session_count_ssh", "session_count_jetbrains", "session_count_reconnecting_pty"),
+    *numbers("rx_bytes", "tx_bytes"),
+    *numbers("session_count_vscode", "session_count_ssh", "session_count_jetbrains", "session_count_reconnecting_pty"),
     Index("ix_snapshots_collected_at", "collected_at"),  # for retention
     sqlite_with_rowid=False,
 )

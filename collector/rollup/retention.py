@@ -12,7 +12,7 @@ from functools import partial
 from typing import NamedTuple, Protocol, TypeVar
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Select, Table, delete, func, or_, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, cast, delete, func, literal, or_, select, tuple_
 
 from collector.persist import tables
 from collector.rollup.csp import SLICE_ROWS, Slice, fold_hours, fold_minutes
@@ -50,6 +50,7 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     sessions: int = 0  # since they ended
     ingest_keys: int = 90 * DAY_MS  # since they were revoked
     writer_marks: int = DAY_MS
+    violation_audit: int = 365 * DAY_MS
 
 
 class Rule(NamedTuple):
@@ -94,21 +95,44 @@ def _silent_agents(connection: Connection, cutoff: int, after: int) -> Slice:
     return Slice(_chosen_deleted(connection, tables.agents, silent), upto)
 
 
+OF_A_VIOLATION = (
+    tables.csp_minutes,
+    tables.csp_hours,
+    tables.csp_days,
+    tables.csp_samples,
+    tables.violation_facets,
+    tables.violation_clients,
+)
+
+
 def _unseen_violations(connection: Connection, cutoff: int, after: int) -> Slice:
+    """What no project keeps any longer."""
+    return _violations_slice(connection, tables.violations.c.last_seen < cutoff, after)
+
+
+def _expired_violations(connection: Connection, now: int, after: int) -> Slice:
+    """What its project does not keep any longer, where that is for less long."""
+    projects = tables.projects.c
+    kept = cast(projects.retention_days, BigInteger) * literal(DAY_MS, BigInteger)
+    cutoff = select(literal(now, BigInteger) - kept).where(projects.id == tables.violations.c.project_id)
+    return _violations_slice(connection, tables.violations.c.last_seen < cutoff.scalar_subquery(), after)
+
+
+def _violations_slice(connection: Connection, due: ColumnElement[bool], after: int) -> Slice:
     """Walk the violations by id, and delete the unseen with all their buckets and samples until a slice is full."""
     columns = tables.violations.c
     walked = select(columns.id).where(columns.id > after).order_by(columns.id).limit(WALKED_PER_SLICE)
     upto = connection.scalar(select(func.max(walked.subquery().c.id)))
     if upto is None:
         return Slice(0, None)
-    unseen = select(columns.id).where(columns.id > after, columns.id <= upto, columns.last_seen < cutoff)
+    unseen = select(columns.id).where(columns.id > after, columns.id <= upto, due)
     unseen = unseen.order_by(columns.id).limit(UNSEEN_PER_SLICE)
     ids = connection.scalars(unseen.with_for_update(skip_locked=True)).all()
     done = rows = 0
     while done < len(ids) and rows < SLICE_ROWS:
         few = ids[done : done + UNSEEN_AT_ONCE]
         # By name, though the foreign keys would do it: a slice must know how much it has deleted.
-        for table in (tables.csp_minutes, tables.csp_hours, tables.csp_days, tables.csp_samples):
+        for table in OF_A_VIOLATION:
             rows += connection.execute(delete(table).where(table.c.violation_id.in_(few))).rowcount
         connection.execute(delete(tables.violations).where(columns.id.in_(few)))
         done += len(few)
@@ -132,8 +156,15 @@ def _dead_tokens(connection: Connection, cutoff: int, _after: int) -> Slice:
 
 
 RULES = (
+    Rule("project_violations", "violations that their project does not keep for so long", lambda _keep: 0, _expired_violations),
     # Violations before the folding of their buckets, which would be for nothing.
     Rule("violations", "violations not seen for that long", lambda keep: keep.violations, _unseen_violations),
+    Rule(
+        "csp_policies",
+        "policies not seen for as long as violations are kept",
+        lambda keep: keep.violations,
+        _older(tables.csp_policies, "last_seen"),
+    ),
     Rule("csp_minutes", "counts by the minute, folded into hours", lambda keep: keep.csp_minutes, _folded_minutes),
     Rule("csp_hours", "counts by the hour, folded into days", lambda keep: keep.csp_hours, _folded_hours),
     Rule("agent_stats", "agent reports", lambda keep: keep.agent_stats, _older(tables.agent_stats, "received_at")),
@@ -154,6 +185,12 @@ RULES = (
     Rule("sessions", "sessions of the pages", lambda keep: keep.sessions, _older(tables.sessions, "expires_at")),
     Rule("tokens", "tokens that expired or were revoked", lambda keep: keep.tokens, _dead_tokens),
     Rule("ingest_keys", "revoked ingest keys", lambda keep: keep.ingest_keys, _older(tables.ingest_keys, "revoked_at")),
+    Rule(
+        "violation_audit",
+        "records of changed states",
+        lambda keep: keep.violation_audit,
+        _older(tables.violation_audit, "at"),
+    ),
     Rule("writer_marks", "marks of ended writers", lambda keep: keep.writer_marks, _older(tables.writer_marks, "at")),
 )
 

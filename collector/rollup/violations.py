@@ -1,104 +1,94 @@
-"""Violations as they are asked for: a list in pages, the top of them, one of them over time, its samples.
-
-The list goes from the newest violation to the oldest, by the order in which they were first stored. That order never
-changes, however the counts grow, so that whoever walks all pages sees every violation exactly once. A page is read along
-an index and costs the same at the beginning and at the end; ``count`` reads the matching part of an index.
-"""
+"""One violation as it is asked for: over time, with its samples, and with what it was seen with; and the top of them."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections.abc import Collection
 
-import msgspec
-from sqlalchemy import ColumnElement, Connection, RowMapping, Select, false, func, select, true
+from sqlalchemy import Connection, select
 
-from collector.persist.tables import csp_samples, projects
+from collector.persist.tables import csp_samples, violation_audit
 from collector.persist.tables import violations as stored
 from collector.rollup.csp import Reach, coarsest, summed
-from collector.wire.errors import InvalidInput, NotFound, Validation
+from collector.rollup.evidence import facets_of, policies_of
+from collector.rollup.violation_list import invalid, of_noise, select_violations, shown, time
+from collector.wire.errors import NotFound
+from collector.wire.evidence import Facet
 from collector.wire.violations import (
-    MAX_LIMIT,
     Counts,
     Noise,
     Series,
     SeriesPoint,
+    State,
+    StateChange,
     Violation,
     ViolationDetail,
-    ViolationPage,
-    ViolationQuery,
+    ViolationFacet,
+    ViolationPolicy,
     ViolationSample,
 )
 
 MINUTE_S, MINUTE_MS = 60, 60_000
 LAST_MINUTE = 2**31 - 1  # of the year 6053: what a bucket has room for
 MAX_POINTS = 11_000  # Prometheus allows as many in a range query
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-BAD_PARAMETERS = "Query parameters have invalid values."
+CHANGES_SHOWN = 100
+UNKNOWN = "There is no such violation."
 
 
-def violation_query(parameters: Mapping[str, str]) -> ViolationQuery:
-    """The query that URL ``parameters`` ask for; an empty one counts as absent, one that is not ours is ignored.
+def top(connection: Connection, limit: int, *, now: int, noise: Noise = Noise.EXCLUDE) -> list[Violation]:
+    """The ``limit`` violations with the most reports, of all projects; of equals the newer comes first.
 
-    Raises:
-        InvalidInput: names the parameter that cannot be used.
+    As of the last ranking, some seconds ago.
     """
-    given = {name: parameters[name] for name in ViolationQuery.__struct_fields__ if parameters.get(name)}
-    query = ViolationQuery()
-    for name, value in given.items():
-        if "\0" in value:  # PostgreSQL has no text with it
-            raise _invalid(name, "Must not hold a NUL character")
-        try:
-            query = msgspec.convert({**msgspec.structs.asdict(query), name: value}, ViolationQuery, strict=False)
-        except msgspec.ValidationError as error:
-            raise _invalid(name, str(error).partition(" - at ")[0]) from error
-    return query
+    ordered = select_violations().where(of_noise(noise)).order_by(stored.c.ranked_count.desc(), stored.c.id.desc())
+    return [shown(row, now) for row in connection.execute(ordered.limit(limit)).mappings()]
 
 
-def violations(connection: Connection, query: ViolationQuery) -> ViolationPage:
-    """One page of the violations that match ``query``, newest first, and how many match in all.
-
-    Raises:
-        InvalidInput: ``after`` is not a cursor of ours, or ``limit`` is not from 1 to 1,000.
-    """
-    if not 1 <= query.limit <= MAX_LIMIT:
-        raise _invalid("limit", f"Expected a number from 1 to {MAX_LIMIT}")
-    matching = _matching(connection, query)
-    page = _select_violations().where(matching).order_by(stored.c.id.desc()).limit(query.limit + 1)
-    if query.after:
-        page = page.where(stored.c.id < _from_cursor(query.after))
-    rows = connection.execute(page).mappings().all()
-    shown = rows[: query.limit]
-    count = connection.scalar(select(func.count()).select_from(stored).where(matching))
-    return ViolationPage(
-        count=count or 0,
-        results=[_violation(row) for row in shown],
-        next=_cursor(shown[-1]["id"]) if len(rows) > query.limit else None,
-    )
-
-
-def top(connection: Connection, limit: int, *, noise: Noise = Noise.EXCLUDE) -> list[Violation]:
-    """The ``limit`` violations with the most reports, of all projects; of equals the newer comes first. Reads them all."""
-    ordered = _select_violations().where(_of_noise(noise)).order_by(stored.c.count.desc(), stored.c.id.desc())
-    return [_violation(row) for row in connection.execute(ordered.limit(limit)).mappings()]
-
-
-def violation(connection: Connection, fingerprint: str, *, since: int, until: int, step: int) -> ViolationDetail:
-    """One violation with all that is known of it; times and ``step`` as for :func:`series`.
+def find(connection: Connection, fingerprint: str, *, now: int) -> Violation:
+    """One violation, as the list has it.
 
     Raises:
         NotFound: there is no such violation.
+    """
+    found = select_violations().where(stored.c.id == _violation_id(connection, fingerprint))
+    return shown(connection.execute(found).mappings().one(), now)
+
+
+def violation(
+    connection: Connection,
+    fingerprint: str,
+    *,
+    since: int,
+    until: int,
+    step: int,
+    now: int,
+    visible: Collection[int] | None = None,
+) -> ViolationDetail:
+    """One violation with all that is known of it; times and ``step`` as for :func:`series`.
+
+    Raises:
+        NotFound: there is no such violation, or none in the projects that are ``visible`` (None: all are).
         InvalidInput: the series would have more than 11,000 points.
     """
-    found = _select_violations().where(stored.c.id == _violation_id(connection, fingerprint))
+    found = select_violations().where(stored.c.id == _violation_id(connection, fingerprint))
+    row = connection.execute(found).mappings().one()
+    if visible is not None and row["project_id"] not in visible:
+        raise NotFound(UNKNOWN)
+    facets = facets_of(connection, [row["id"]])
+    documents, browsers, paths = (
+        [_facet(each) for each in facets[row["id"], kind]] for kind in ("document", "browser", "path")
+    )
     return ViolationDetail(
-        violation=_violation(connection.execute(found).mappings().one()),
+        violation=shown(row, now),
         series=series(connection, fingerprint, since=since, until=until, step=step),
         samples=samples(connection, fingerprint),
+        documents=documents,
+        browsers=browsers,
+        paths=paths,
+        policies=[
+            ViolationPolicy(each.hash, each.text, each.count, time(each.first_seen), time(each.last_seen))
+            for each in policies_of(connection, row["project_id"], [row["id"]])[row["id"]]
+        ],
+        history=_history(connection, fingerprint),
     )
 
 
@@ -114,13 +104,13 @@ def series(
         NotFound: there is no such violation.
         InvalidInput: the answer would have more than 11,000 points.
     """
-    condition = stored.c.id == _violation_id(connection, fingerprint) if fingerprint is not None else _of_noise(noise)
+    condition = stored.c.id == _violation_id(connection, fingerprint) if fingerprint is not None else of_noise(noise)
     reach = Reach(condition, _bounded(since // MINUTE_MS), _bounded(-(-until // MINUTE_MS)))
     known = coarsest(connection, reach)
     minutes = -(-max(step, MINUTE_S) // (known * MINUTE_S)) * known
     start = reach.since - reach.since % minutes
     if (reach.until - start) / minutes > MAX_POINTS:
-        raise _invalid("step", f"More than {MAX_POINTS} points; take a longer step")
+        raise invalid("step", f"More than {MAX_POINTS} points; take a longer step")
     sums = summed(connection, reach._replace(since=start), minutes)
     points = [_point(at, sums.get(at, (0, 0, 0))) for at in range(start, reach.until, minutes)]
     return Series(step_seconds=minutes * MINUTE_S, points=points)
@@ -138,27 +128,25 @@ def samples(connection: Connection, fingerprint: str) -> list[ViolationSample]:
         .where(csp_samples.c.violation_id == _violation_id(connection, fingerprint))
         .order_by(csp_samples.c.seen_at.desc(), csp_samples.c.slot)
     )
-    return [ViolationSample(_time(row.seen_at), *row[1:]) for row in connection.execute(kept)]
+    return [ViolationSample(time(row.seen_at), *row[1:]) for row in connection.execute(kept)]
 
 
-def _select_violations() -> Select[Any]:
-    return select(stored, projects.c.name.label("project")).join_from(stored, projects)
+def _history(connection: Connection, fingerprint: str) -> list[StateChange]:
+    columns = violation_audit.c
+    newest = (
+        select(columns.at, columns.state_by, columns.old_state, columns.new_state, columns.note)
+        .where(columns.fingerprint == fingerprint)
+        .order_by(columns.id.desc())
+        .limit(CHANGES_SHOWN)
+    )
+    return [
+        StateChange(time(row.at), row.state_by, State(row.old_state), State(row.new_state), row.note)
+        for row in connection.execute(newest)
+    ]
 
 
-def _matching(connection: Connection, query: ViolationQuery) -> ColumnElement[bool]:
-    condition = _of_noise(query.noise)
-    if query.project:
-        project_id = connection.scalar(select(projects.c.id).where(projects.c.name == query.project))
-        condition &= stored.c.project_id == project_id if project_id is not None else false()
-    if query.directive:
-        condition &= stored.c.effective_directive == query.directive
-    return condition
-
-
-def _of_noise(noise: Noise) -> ColumnElement[bool]:
-    if noise is Noise.EXCLUDE:
-        return stored.c.noise_class.is_(None)
-    return stored.c.noise_class.is_not(None) if noise is Noise.ONLY else true()
+def _facet(facet: Facet) -> ViolationFacet:
+    return ViolationFacet(facet.value, facet.count, time(facet.first_seen), time(facet.last_seen))
 
 
 def _violation_id(connection: Connection, fingerprint: str) -> int:
@@ -166,54 +154,13 @@ def _violation_id(connection: Connection, fingerprint: str) -> int:
     known = select(stored.c.id).where(stored.c.fingerprint == fingerprint)
     found: int | None = connection.scalar(known) if fingerprint.isascii() and fingerprint.isalnum() else None
     if found is None:
-        raise NotFound("There is no such violation.")
+        raise NotFound(UNKNOWN)
     return found
 
 
-def _violation(row: RowMapping) -> Violation:
-    return Violation(
-        id=row["fingerprint"],
-        project=row["project"],
-        effective_directive=row["effective_directive"],
-        blocked_kind=row["blocked_kind"],
-        blocked_origin=row["blocked_origin"],
-        document_origin=row["document_origin"],
-        disposition=row["disposition"],
-        noise_class=row["noise_class"],
-        noise_rule=row["noise_rule"],
-        count=row["count"],
-        counts=Counts(row["count_enforce"], row["count_report"], row["count_unknown"]),
-        first_seen=_time(row["first_seen"]),
-        last_seen=_time(row["last_seen"]),
-        place=row["place"] or None,
-    )
-
-
 def _point(at: int, sums: tuple[int, int, int]) -> SeriesPoint:
-    return SeriesPoint(at=_time(at * MINUTE_MS), count=sum(sums), counts=Counts(*sums))
+    return SeriesPoint(at=time(at * MINUTE_MS), count=sum(sums), counts=Counts(*sums))
 
 
 def _bounded(minute: int) -> int:
     return min(max(minute, 0), LAST_MINUTE)
-
-
-def _time(milliseconds: int) -> datetime:
-    return EPOCH + timedelta(milliseconds=milliseconds)
-
-
-def _cursor(violation_id: int) -> str:
-    return base64.urlsafe_b64encode(b"v%d" % violation_id).decode().rstrip("=")
-
-
-def _from_cursor(cursor: str) -> int:
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise _invalid("after", "Not the `next` of a page") from error
-    if not re.fullmatch(rb"v[1-9][0-9]{0,17}", text):  # 18 digits fit in the 8 bytes of an id
-        raise _invalid("after", "Not the `next` of a page")
-    return int(text[1:])
-
-
-def _invalid(field: str, detail: str) -> InvalidInput:
-    return InvalidInput(BAD_PARAMETERS, validations=(Validation(field, detail),))

@@ -33,6 +33,7 @@ SECURITY: Mapping[Access, Sequence[Scheme]] = {
     Access.SIGNED_IN: (TOKEN, BEARER),
     Access.SELF: (TOKEN, BEARER),
     Access.READ: (TOKEN, BEARER),
+    Access.PROJECTS: (TOKEN, BEARER),
     Access.OWNER: (TOKEN, BEARER),
     Access.FEED: (BEARER, TOKEN),
     Access.CSP: ({"browserKey": []}, TOKEN),

@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from aiohttp import web
 
+from collector.http import body
 from collector.wire.errors import InvalidInput, Validation
 
+T = TypeVar("T")
+
+BODY_LIMIT = 256 * 1024
+BAD_BODY = "The request body cannot be used."
 MESSAGE = "Query parameters have invalid values."
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DATE_AND_T = len("2026-01-13T")
@@ -49,6 +55,23 @@ def seconds(request: web.BaseRequest, name: str, default: int, *, low: int, high
     if not low <= value <= high:
         raise _invalid(name, f"must be a span of time like 30s, 5m, 1h or 7d, from {low} to {high} seconds")
     return value
+
+
+async def json_body(request: web.BaseRequest, kind: type[T]) -> T:
+    """The body as JSON of that type, at most 256 KiB.
+
+    Raises:
+        TooLarge: it is longer.
+        InvalidInput: it is no JSON, or names the field that cannot be used.
+    """
+    content = await body.read(request, limit=BODY_LIMIT)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except msgspec.ValidationError as error:
+        detail, _, path = str(error).partition(" - at `$")
+        raise InvalidInput(BAD_BODY, validations=(Validation(path.strip(".`") or "body", detail),)) from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise InvalidInput(BAD_BODY, "It is not JSON.") from error
 
 
 def _invalid(name: str, problem: str) -> InvalidInput:

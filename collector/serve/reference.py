@@ -24,6 +24,8 @@ Every route of the service. Bodies are JSON in UTF-8, times RFC 3339 in UTC. A r
 | signed in | the token of any user |
 | self | the token of any user, without scopes; a member sees and changes what is its own |
 | read | the token of an owner or auditor; one with scopes needs the route's |
+| projects | the same, and the token of a member, who sees the projects that it was named for |
+| owner | the token of an owner, without scopes |
 | feed | a feed key as `Authorization: Bearer …` or as a Basic password, never in a URL; or an owner's token |
 | csp | a browser key in `?key=`, or any user's token |
 
@@ -46,8 +48,46 @@ not JSON, or an object that no browser sends, is a 400.
 
 ## Violations
 
-`count` says how many match in all; `next` is null on the last page. The `id` of a violation leads to `{violation, series,
-samples}`. Where only hours or days are known any more the step is longer than the one asked for.
+`next` is null on the last page. A page costs what it shows: by filters other than `noise`, `project` and `state` it looks at
+5,000 violations, so it may hold fewer than `limit` and still have a `next`. `count` says how many match, up to 10,000.
+
+The order by `first_seen` (when a violation was first stored) never changes. The other orders follow the reports within some
+ten seconds: a violation that rises above your place while you walk the pages is not met again, and none is met twice unless
+by `trend`. The `trend` compares a violation's rate with what is usual for it: 1 is steady, 28 is new, near 0 is silent.
+
+In the export a CSV cell that a spreadsheet would take for a formula begins with `'`. A group sums up what agrees in directive,
+blocked key and noise class, of the 20,000 most reported violations.
+
+Documents, browsers, blocked paths and policies are the 20 values of each that a violation was seen with; all others are
+counted under an empty value. `clients` is an estimate: the most different senders of one day, from a sketch that holds no
+address. Where only hours or days are known any more the step of the series is longer than the one asked for.
+
+A violation is `open` until somebody decides otherwise. A `resolved` one opens again when it is reported under a policy that
+was first seen after it was resolved: reports under older ones come from pages that browsers have in their caches. The other
+states stay. Who changed what is kept for a year. A request that changes anything with the cookie has to come from this
+service's own pages.
+
+A project may make `COLLECTOR_CSP_NEW_VIOLATIONS` violations an hour. The reports of further ones are counted in one violation
+a directive and noise class, whose `blocked_kind` is `overflow`.
+
+## Projects
+
+| field | default | meaning |
+|---|---|---|
+| `name` | | 1 to 64 of a-z, 0-9, dot, dash, underscore; it is never changed |
+| `allowed_origins` | any | origins of documents, for browser keys that have none of their own |
+| `retention_days` | as the service | how long a violation is kept after its last report, when that is shorter |
+| `sample_rate` | 1 | the share of reports that is kept; the others are counted as `sampled_out` |
+| `ingest_rate` | none | reports of browsers a minute, of all its keys together; more are counted as `over_budget` |
+| `retired` | false | all its keys are answered with 410 within 5 seconds; what it has stays readable |
+| `members` | none | the members who may read it |
+
+`collector project apply projects.yaml` gives projects the configuration of a file (`projects: [{name: shop, …}]`); applied
+again it changes nothing. What a file leaves out of a project is the default, only its members stay as they are.
+
+`endpoint` is `never seen`, `live` (a report within the last day, whatever became of it) or `silent`: that nothing comes in is
+not a sign that nothing is blocked. `readiness` counts the days on which reports came, the days since the last violation that
+was new and no noise, and the open ones; it is `ready` at 14, 7 and none.
 
 ## Agent reports and workspaces
 
@@ -90,6 +130,7 @@ that comes before the end of the first check waits for it, at most 10 seconds.
 | 403 | the credential is known but may not do this |
 | 404, 405 | no such route, or not with this method |
 | 409 | the thing exists already, or there are too many of its kind |
+| 410 | the project of the key was retired |
 | 413 | the body is too large |
 | 428 | `X-Coder-Bypass-Ratelimit: true` from a user who is no owner; an owner's requests are not counted with it |
 | 429 | over `CODER_API_RATE_LIMIT` on one route, or a feed key over `COLLECTOR_INGEST_RATE_LIMIT`; `Retry-After` says when |

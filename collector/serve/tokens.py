@@ -10,13 +10,13 @@ from aiohttp import web
 from collector.http import body
 from collector.http.access import FORBIDDEN, NOT_PERMITTED
 from collector.http.appkeys import LIFETIMES, NOW, STORE
-from collector.http.auth import TOKEN_NAME
 from collector.http.errors import json_response
-from collector.http.guard import came_from_here, user_of
+from collector.http.guard import user_of
 from collector.http.operation import Operation, Param
 from collector.http.writing import written
 from collector.normalize.tokens import new_token
 from collector.persist.accounts import TokenListing, create_token, list_tokens, revoke_token, user_asked_for
+from collector.serve.scope import changer
 from collector.wire.errors import Conflict, Forbidden, InvalidInput, NotFound
 from collector.wire.identity import Role, User
 from collector.wire.tokens import MadeToken, NewToken, Token, TokenConfig
@@ -27,7 +27,6 @@ MICROSECOND = timedelta(microseconds=1)
 
 ME = "me"
 NO_USER = '"user" must be an existing uuid or username.'
-FOREIGN_SITE = "The request carries a cookie, but comes from another site. Send the token in a header."
 
 USER = Param("user", "a user's id or name, or `me`", {"type": "string"})
 ID = Param("id", "what stands before the dash of the token", {"type": "string"})
@@ -93,9 +92,7 @@ async def _asked_for(request: web.Request) -> User:
 
 async def _changed_by_caller(request: web.Request) -> User:
     """The user in the path, whose tokens the caller may change: itself, or an owner anybody."""
-    if request.cookies.get(TOKEN_NAME) and not came_from_here(request):
-        raise Forbidden(FORBIDDEN, FOREIGN_SITE)
-    caller, user = user_of(request), await _asked_for(request)
+    caller, user = changer(request), await _asked_for(request)
     if user.id != caller.id and caller.role is not Role.OWNER:
         raise Forbidden(FORBIDDEN, NOT_PERMITTED)
     return user

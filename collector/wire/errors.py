@@ -46,6 +46,10 @@ class NotFound(CollectorError):
     """The thing asked for does not exist, or must not be seen by the caller."""
 
 
+class Gone(CollectorError):
+    """The project was retired: whoever sends to it should stop."""
+
+
 class Conflict(CollectorError):
     """The thing exists already, or has changed meanwhile."""
 

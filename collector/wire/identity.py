@@ -48,7 +48,10 @@ class IngestKey(msgspec.Struct, frozen=True):
     project_id: int
     project: str
     deployment: str
-    allowed_origins: frozenset[str] | None = None  # document origins; None: any
+    allowed_origins: frozenset[str] | None = None  # document origins, the project's unless it has its own; None: any
+    retired: bool = False  # the project is: nothing comes in any more
+    sample_rate: float = 1.0  # the share of the project's CSP reports that is kept
+    ingest_rate: int | None = None  # CSP reports a minute that the project may bring with all its keys; None: no limit
 
 
 Caller = User | IngestKey

@@ -62,6 +62,7 @@ class CspReport(msgspec.Struct, frozen=True, gc=False):
     place: str  # second level for inline and eval: source path and line, else the normalized sample; else ""
     age_ms: int  # how long before its delivery it happened; 0 for legacy reports
     sample: Sample
+    policy_hash: str | None = None  # of the policy without nonces and report endpoints, whatever the order of its sources
 
     @property
     def group(self) -> tuple[str | None, str, NoiseClass | None, str]:
@@ -79,7 +80,8 @@ class OtherReport(msgspec.Struct, frozen=True, gc=False):
 class CspIntake(msgspec.Struct, frozen=True, gc=False):
     """All that one POST to /csp/reports brought, stored whole or not at all.
 
-    ``fingerprints`` is parallel to ``reports``. ``drops`` and ``others`` count by reason and by type.
+    ``fingerprints`` is parallel to ``reports``. ``drops`` and ``others`` count by reason and by type. ``client`` is the
+    mark of who sent it (``persist/sketch.py``), of which neither address nor browser can be had.
     """
 
     project_id: int
@@ -89,6 +91,7 @@ class CspIntake(msgspec.Struct, frozen=True, gc=False):
     fingerprints: tuple[str, ...] = ()
     drops: tuple[tuple[DropReason, int], ...] = ()
     others: tuple[tuple[str, int], ...] = ()
+    client: int | None = None
 
 
 class AgentReport(msgspec.Struct, frozen=True, gc=False):

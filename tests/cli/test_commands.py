@@ -81,7 +81,7 @@ def test_a_user_and_its_token(beside: Service, capsys: pytest.CaptureFixture[str
 
     assert len(lines) == 1
     assert TOKEN.fullmatch(lines[0])
-    assert status(beside, "/api/v2/csp/violations", None, **{"Coder-Session-Token": lines[0]}) == expected
+    assert status(beside, "/metrics", None, **{"Coder-Session-Token": lines[0]}) == expected
 
 
 def test_a_token_is_explained_unless_quiet(beside: Service, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,8 +48,8 @@ async def test_a_user_may_what_the_role_says(client: Client, token_of: TokenOf) 
     """Every role at every route."""
     may = {
         Role.OWNER: set(Access),
-        Role.AUDITOR: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.READ, Access.CSP},
-        Role.MEMBER: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.CSP},
+        Role.AUDITOR: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.READ, Access.PROJECTS, Access.CSP},
+        Role.MEMBER: {Access.PUBLIC, Access.SIGNED_IN, Access.SELF, Access.PROJECTS, Access.CSP},
     }
     for role, allowed in may.items():
         token = await token_of(role)

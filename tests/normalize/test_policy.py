@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.normalize.policy import policy
+from collector.normalize.policy import policy, policy_hash
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,23 @@ def test_what_is_stored(raw: str | None, kept: str | None) -> None:
 def test_the_same_policy_with_another_nonce_is_the_same() -> None:
     """Every response has a nonce of its own; the stored policy does not tell them apart."""
     assert policy("script-src 'nonce-aaaa1111'") == policy("script-src 'nonce-bbbb2222'")
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        "img-src a.example 'self'; script-src 'nonce-x' 'self'; report-to csp",
+        "script-src 'self'; img-src 'self' a.example;",
+        "SCRIPT-SRC  'self';; img-src a.example 'self' a.example; img-src *; report-uri /csp?key=bk7h",
+    ],
+)
+def test_a_policy_has_one_hash_in_every_order(same: str) -> None:
+    """Order, nonces, endpoints and what a browser ignores make no other policy."""
+    assert policy_hash(policy(same)) == "03e415ddb2f0869aa48a39efeff3ebce"
+
+
+def test_another_policy_has_another_hash() -> None:
+    """Another source, and the same sources in another directive, are other policies; no policy has no hash."""
+    hashes = {policy_hash(text) for text in ("img-src 'self'", "img-src 'self' a.example", "img-src; font-src 'self'")}
+    assert len(hashes) == 3
+    assert policy_hash(None) is None

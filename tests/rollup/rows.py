@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, func, insert, select
 
+from collector.persist.csp_ranks import first_rank
 from collector.persist.tables import csp_days, csp_hours, csp_minutes, projects, violations
 
 NOW = 1_768_384_800_000  # 2026-01-14T10:00:00Z
@@ -20,7 +21,7 @@ def add_project(connection: Connection, name: str = "shop") -> int:
 
 def add_violation(connection: Connection, project_id: int, fingerprint: str, **columns: Any) -> int:
     """The id of a new violation; ``columns`` replace what a blocked script on a shop has."""
-    row = {
+    row: dict[str, Any] = {
         "fingerprint": fingerprint,
         "deployment": "d",
         "project_id": project_id,
@@ -33,7 +34,9 @@ def add_violation(connection: Connection, project_id: int, fingerprint: str, **c
         "first_seen": NOW - 86_400_000,
         "last_seen": NOW,
     }
-    return int(connection.scalar(insert(violations).values(row | columns).returning(violations.c.id)) or 0)
+    row |= columns
+    rank = first_rank(max(row.get("count", 0), 1), row["last_seen"])._asdict() | {"ranked_count": row.get("count", 0)}
+    return int(connection.scalar(insert(violations).values(rank | row).returning(violations.c.id)) or 0)
 
 
 def add_bucket(

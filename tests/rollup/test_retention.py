@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, Table, insert, select
+from sqlalchemy import Connection, Table, insert, select, update
 
 from collector.persist import tables
 from collector.persist.engine import SqliteStore, Store
@@ -86,10 +86,11 @@ async def prepare(store: Store) -> None:
 
 def test_every_growing_table_has_a_rule() -> None:
     """A table without a rule is one that only people, closed lists, or a rule for what it belongs to let grow."""
-    by_people = {"meta", "users", "projects"}
-    closed = {"csp_totals", "drop_totals", "other_report_totals"}
-    with_violations = {"csp_days", "csp_samples"}
-    assert {rule.name for rule in RULES} | by_people | closed | with_violations == set(tables.metadata.tables)
+    by_people = {"meta", "users", "projects", "project_members", "ignore_rules"}
+    closed = {"csp_totals", "drop_totals", "other_report_totals", "project_activity"}
+    with_violations = {"csp_days", "csp_samples", "violation_facets", "violation_clients"}
+    rules = {rule.name for rule in RULES} - {"project_violations"}  # the same table by another rule
+    assert rules | by_people | closed | with_violations == set(tables.metadata.tables)
 
 
 async def test_rows_go_when_they_are_due(store: Store) -> None:
@@ -245,3 +246,19 @@ async def test_space_is_returned_in_slices(store: Store) -> None:
     assert await store.transact(return_space) == (free - 100, None)
     # Pages that map where others are go with those they describe.
     assert (await store.read(pages))[1] == 0
+
+
+async def test_a_project_may_keep_its_violations_for_less_long(store: Store) -> None:
+    """What one project keeps for thirty days goes then; what another keeps as long as the service does stays."""
+
+    def work(connection: Connection) -> None:
+        short, usual = add_project(connection, "short"), add_project(connection, "usual")
+        connection.execute(update(tables.projects).where(tables.projects.c.id == short).values(retention_days=30))
+        for project, name in ((short, "gone"), (usual, "kept")):
+            add_violation(connection, project, name, last_seen=NOW - 31 * DAY_MS)
+        add_violation(connection, short, "young", last_seen=NOW - 29 * DAY_MS)
+
+    await store.transact(work)
+    assert (await purge(store.transact, KEEP, now=NOW))["project_violations"] == 1
+    left = await store.read(lambda connection: set(connection.scalars(select(tables.violations.c.fingerprint))))
+    assert left == {"kept", "young"}

@@ -36,13 +36,17 @@ async def test_one_violation(inside: Inside) -> None:
     listed = await stored(inside)
     answer = await inside.get(f"{LIST}/{listed['id']}")
 
-    assert set(answer) == {"violation", "series", "samples"}
+    assert set(answer) == {"violation", "series", "samples", "documents", "browsers", "paths", "policies", "history"}
     assert answer["violation"] == listed
     assert answer["series"]["step_seconds"] == 300
     assert len(answer["series"]["points"]) in (288, 289)
     assert [point["count"] for point in answer["series"]["points"] if point["count"]] == [1]
     (sample,) = answer["samples"]
     assert (sample["document_uri"], sample["line_number"]) == ("https://shop.example/cart", 7)
+    assert [(each["value"], each["count"]) for each in answer["documents"]] == [("https://shop.example/cart", 1)]
+    assert [(each["value"], each["count"]) for each in answer["paths"]] == [("/lib.js", 1)]
+    assert [each["text"] for each in answer["policies"]] == ["default-src 'self'"]
+    assert (listed["clients"], listed["days"], answer["history"]) == (1, 1, [])
 
 
 async def test_the_time_may_be_chosen(inside: Inside) -> None:
