@@ -49,6 +49,7 @@ _STYLES = frozenset({"style-src", "style-src-elem"})
 _ATTRIBUTES = frozenset({"script-src-attr", "style-src-attr"})
 _INLINE = _SCRIPTS | _STYLES | _ATTRIBUTES | {"default-src"}
 _MASKS = (EMAIL, UUID, TOKEN)
+REST = "{rest}"  # as the last segment of a path: there, or below, it goes on
 _SECURE = {"http": "https", "ws": "wss"}
 _AS_FETCHED = {"ws": "http", "wss": "https"}  # https://websockets.spec.whatwg.org/#concept-websocket-establish
 
@@ -235,9 +236,12 @@ def _is_self(at: Uri, document: Uri) -> Verdict:
 
 
 def _by_host(one: Source, at: Uri, document: Uri) -> Verdict:
+    host = _host(one.host, at.host)
+    if host is Verdict.BLOCKED:  # nearly always: a policy lists many hosts, and one is asked for
+        return host
     listed = one.scheme or document.scheme
     scheme = _by_scheme(listed, at.scheme) if listed else Verdict.UNKNOWN
-    parts = (scheme, _host(one.host, at.host), _port_matches(one.port, at), _path(one.path, at))
+    parts = (scheme, host, _port_matches(one.port, at), _path(one.path, at))
     return next((v for v in (Verdict.BLOCKED, Verdict.UNKNOWN) if v in parts), Verdict.ALLOWED)
 
 
@@ -271,11 +275,25 @@ def _path(listed: str, at: Uri) -> Verdict:
     if not path or len(at.text or "") >= URI_LONGEST:
         return Verdict.UNKNOWN  # browsers tell of frames the origin only
     ours, theirs = listed.split("/"), path.split("/")
+    if theirs[-1] == REST:
+        return _path_below(ours, theirs[:-1])
     if len(ours) > len(theirs) or (len(ours) < len(theirs) and not listed.endswith("/")):
         return Verdict.BLOCKED
     if listed.endswith("/"):
         ours.pop()
-    pairs = [(a, b) for a, b in zip(ours, theirs, strict=False) if unquote(a) != unquote(b)]
-    if all(any(mask in b for mask in _MASKS) for _, b in pairs):
-        return Verdict.UNKNOWN if pairs else Verdict.ALLOWED
+    return _segments(ours, theirs)
+
+
+def _path_below(ours: list[str], theirs: list[str]) -> Verdict:
+    """Whether the listed segments fit every path that begins with ``theirs``."""
+    whole = ours[-1] == "" and len(ours) - 1 <= len(theirs)
+    found = _segments(ours[:-1] if whole else ours, theirs)
+    return found if whole or found is Verdict.BLOCKED else Verdict.UNKNOWN
+
+
+def _segments(ours: list[str], theirs: list[str]) -> Verdict:
+    """Whether segments are equal, as far as both have them; a masked one is unknown."""
+    unequal = [theirs for ours, theirs in zip(ours, theirs, strict=False) if unquote(ours) != unquote(theirs)]
+    if all(any(mask in segment for mask in _MASKS) for segment in unequal):
+        return Verdict.UNKNOWN if unequal else Verdict.ALLOWED
     return Verdict.BLOCKED
