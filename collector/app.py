@@ -266,6 +266,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job("retention", keep_house, PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
+    yield from upkeep.alerting(settings, store, writer, now=now)
 
 
 async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
