@@ -65,6 +65,7 @@ from collector.serve import (
     general,
     health,
     openapi,
+    policy,
     projects,
     tokens,
 )
@@ -110,6 +111,10 @@ ROUTES = (
     Route("GET", "/api/v2/csp/ignore-rules", csp_states.get_ignore_rules, Access.READ, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/csp/ignore-rules", csp_states.post_ignore_rule, Access.OWNER),
     Route("DELETE", "/api/v2/csp/ignore-rules/{id}", csp_states.delete_rule, Access.OWNER),
+    Route("GET", "/api/v2/csp/policy", policy.get_policy, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/policy/replay", policy.get_replay, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/policy/strict", policy.get_strict, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/header", policy.get_header, Access.READ, Scope.CSP_VIOLATION),
     Route("GET", "/api/v2/projects", projects.get_projects, Access.PROJECTS, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/projects", projects.post_project, Access.OWNER),
     Route("PATCH", "/api/v2/projects/{name}", projects.patch_project, Access.OWNER),
@@ -261,6 +266,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job("retention", keep_house, PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
+    yield from upkeep.alerting(settings, store, writer, now=now)
 
 
 async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:

@@ -1,16 +1,25 @@
-"""What keeps house: how long rows are kept, and what is written last."""
+"""What is done beside requests: how long rows are kept, what is written last, and who is told of what."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 
 import structlog
 
 from collector.config.settings import Settings
+from collector.outbound.messages import Shape
+from collector.outbound.webhooks import Webhook, tell
 from collector.persist.csp import CspRows
+from collector.persist.engine import Store
 from collector.persist.writer import Writer
 from collector.rollup.retention import Retentions
+from collector.rollup.schedule import Job
+from collector.wire.alerts import AlertRules
 
+ALERT_EVERY = timedelta(seconds=30)
 FOREVER_MS = 1 << 52  # 142,000 years
 
 log = structlog.get_logger(__name__)
@@ -39,3 +48,17 @@ async def last_flush(rows: CspRows, writer: Writer) -> None:
         await rows.flush(writer.write)
     except Exception as error:  # noqa: BLE001 — what is behind is said, whatever the reason
         log.warning("facets are behind by the last seconds", error=type(error).__name__)
+
+
+def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[[], int]) -> Iterator[Job]:
+    """The job that posts alerts, when there is a webhook."""
+    if not settings.alert_webhook_url:
+        return
+    webhook = Webhook(
+        url=settings.alert_webhook_url,
+        shape=Shape(settings.alert_format),
+        secret=settings.alert_secret,
+        digest_ms=settings.alert_digest // timedelta(milliseconds=1),
+        rules=AlertRules(reports=settings.alert_reports, clients=settings.alert_clients, trend=settings.alert_trend),
+    )
+    yield Job("alerts", partial(tell, webhook, store.read, writer.write, now=now, random=random.random), ALERT_EVERY)

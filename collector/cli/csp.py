@@ -1,4 +1,4 @@
-"""``collector csp``: what the collector makes of a report, without a service or a database."""
+"""``collector csp``: what the collector makes of a report, without a service or a database; and what belongs to policies."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+from collector.cli import policy
 from collector.cli.command import Subcommands
 from collector.http.body import check_report
 from collector.normalize.explain import explain
@@ -14,8 +15,9 @@ from collector.wire.errors import InvalidInput, InvalidReport, TooLarge
 
 
 def add(commands: Subcommands) -> None:
-    """Declare the command."""
+    """Declare the commands."""
     csp = commands.add_parser("csp", help="look at CSP reports").add_subparsers(required=True, metavar="COMMAND")
+    policy.add(csp)
     parser = csp.add_parser("explain", help="print what becomes of each entry of a request body, one JSON line each")
     parser.add_argument("file", metavar="FILE|-", help="the body as a browser sent it; - reads standard input")
     parser.add_argument("--content-type", metavar="TYPE", help="as the browser sent it; the shape of the body decides")

@@ -31,7 +31,7 @@ from collector.config.loading import Loaded, load
 from collector.config.logs import configure_logging
 from collector.config.settings import Settings
 from collector.config.texts import yaml_text
-from collector.pages.reporting import report_headers
+from collector.normalize.headers import report_headers
 from collector.persist.lockfile import only_one
 from collector.persist.meta import FirstSecrets
 

@@ -83,6 +83,13 @@ class Settings:
     csp_violation_retention: timedelta
     snapshot_retention: timedelta
     workspace_retention: timedelta
+    alert_webhook_url: str = field(repr=False)  # "" when not set; webhooks are secret
+    alert_format: str  # json, slack or teams
+    alert_secret: str = field(repr=False)  # "": not signed
+    alert_reports: int
+    alert_clients: int
+    alert_trend: int  # times the usual rate
+    alert_digest: timedelta
 
     @property
     def http_enable(self) -> bool:

@@ -49,6 +49,7 @@ class Param(NamedTuple):
     meaning: str
     schema: Mapping[str, Any]
     default: str = ""
+    required: bool = False  # one in the path always is
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from collector.normalize.headers import report_headers
 from collector.pages import units
-from collector.pages.reporting import report_headers
 from collector.persist.keys import KeyListing
 from collector.rollup.snapshot import Snapshot
 from collector.wire.deployment import StatsHistory

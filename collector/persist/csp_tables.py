@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sqlalchemy import BigInteger, Column, Double, ForeignKey, Index, Integer, LargeBinary, SmallInteger, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from collector.persist.columns import Id, count, metadata
 
@@ -166,6 +179,22 @@ ignore_rules = Table(
     Column("note", Text),
     Column("created_at", BigInteger, nullable=False),
     Column("created_by", Text, nullable=False),
+)
+
+# What was told, or is to be told, about violations: one row for being new, for each reopening, and for each week of a trend;
+# for 90 days, and at most as long as the violation.
+csp_alerts = Table(
+    "csp_alerts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("violation_id", Id, ForeignKey("violations.id", ondelete="CASCADE"), nullable=False),
+    Column("kind", Text, nullable=False),  # new, reopened, trending
+    Column("about", BigInteger, nullable=False),  # when it happened: what makes a second one of the kind another alert
+    Column("raised_at", BigInteger, nullable=False, index=True),
+    Column("attempts", SmallInteger, nullable=False, server_default=text("0")),
+    Column("next_at", BigInteger, index=True),  # of the next attempt; NULL: delivered, or given up
+    Column("delivered_at", BigInteger),
+    UniqueConstraint("violation_id", "kind", "about"),
 )
 
 # Running sums behind the exporter's counters: closed label lists times projects. Neither restart, retention nor a

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Row
 
 from collector.persist.accounts import user_by_name
 from collector.persist.engine import insert
-from collector.persist.keys import create_key, origin
+from collector.persist.keys import create_key, list_keys, origin
 from collector.persist.members import members_of, set_members
 from collector.persist.tables import projects
 from collector.wire.errors import Conflict, InvalidInput, NotFound, Validation
@@ -84,6 +84,19 @@ def ensure_project(connection: Connection, name: str, *, now: int) -> Project:
         return project_by_name(connection, name)
     except NotFound:
         return create_project(connection, name, now=now)
+
+
+def browser_key(connection: Connection, name: str) -> str:
+    """The newest browser key of a project that is not revoked: public, so that it can be shown again.
+
+    Raises:
+        NotFound: when there is no such project, or it has none.
+    """
+    listings = list_keys(connection, project_by_name(connection, name).id)
+    live = [listing.public_key for listing in listings if listing.public_key and listing.revoked_at is None]
+    if not live:
+        raise NotFound(f"The project {name!r} has no browser key.")
+    return live[-1]
 
 
 def list_projects(connection: Connection) -> list[Project]:

@@ -23,6 +23,7 @@ from sqlalchemy import (
 
 from collector.persist.columns import Id, numbers
 from collector.persist.columns import metadata as metadata
+from collector.persist.csp_tables import csp_alerts as csp_alerts
 from collector.persist.csp_tables import csp_days as csp_days
 from collector.persist.csp_tables import csp_hours as csp_hours
 from collector.persist.csp_tables import csp_minutes as csp_minutes

@@ -51,6 +51,7 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     ingest_keys: int = 90 * DAY_MS  # since they were revoked
     writer_marks: int = DAY_MS
     violation_audit: int = 365 * DAY_MS
+    alerts: int = 90 * DAY_MS
 
 
 class Rule(NamedTuple):
@@ -102,6 +103,7 @@ OF_A_VIOLATION = (
     tables.csp_samples,
     tables.violation_facets,
     tables.violation_clients,
+    tables.csp_alerts,
 )
 
 
@@ -191,6 +193,7 @@ RULES = (
         lambda keep: keep.violation_audit,
         _older(tables.violation_audit, "at"),
     ),
+    Rule("csp_alerts", "alerts", lambda keep: keep.alerts, _older(tables.csp_alerts, "raised_at")),
     Rule("writer_marks", "marks of ended writers", lambda keep: keep.writer_marks, _older(tables.writer_marks, "at")),
 )
 

@@ -156,7 +156,7 @@ def _parameter(param: Param, place: str) -> dict[str, Any]:
     return {
         "name": param.name,
         "in": place,
-        "required": place == "path",
+        "required": param.required or place == "path",
         "description": f"{param.meaning}{default}".capitalize() + ".",
         "schema": dict(param.schema),
     }

@@ -14,6 +14,7 @@ from collector.http import body
 from collector.wire.errors import InvalidInput, Validation
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 BODY_LIMIT = 256 * 1024
 BAD_BODY = "The request body cannot be used."
@@ -42,7 +43,7 @@ def moment(request: web.BaseRequest, name: str, default: int) -> int:
         parsed = datetime.fromisoformat(text[:_DATE_AND_T] + text[_DATE_AND_T:].replace(" ", "+"))
         return int((parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
-        raise _invalid(name, "must be a time as RFC 3339, or seconds since the epoch") from None
+        raise invalid(name, "must be a time as RFC 3339, or seconds since the epoch") from None
 
 
 def seconds(request: web.BaseRequest, name: str, default: int, *, low: int, high: int) -> int:
@@ -53,7 +54,7 @@ def seconds(request: web.BaseRequest, name: str, default: int, *, low: int, high
     match = _STEP.fullmatch(text)
     value = int(match[1]) * _SECONDS[match[2] or "s"] if match else -1
     if not low <= value <= high:
-        raise _invalid(name, f"must be a span of time like 30s, 5m, 1h or 7d, from {low} to {high} seconds")
+        raise invalid(name, f"must be a span of time like 30s, 5m, 1h or 7d, from {low} to {high} seconds")
     return value
 
 
@@ -74,5 +75,29 @@ async def json_body(request: web.BaseRequest, kind: type[T]) -> T:
         raise InvalidInput(BAD_BODY, "It is not JSON.") from error
 
 
-def _invalid(name: str, problem: str) -> InvalidInput:
+def asked(request: web.BaseRequest, kind: type[S]) -> S:
+    """The parameters as a ``kind``, a struct; an empty one counts as absent, what is no field of it is ignored.
+
+    Where the field is a set, commas part its members.
+
+    Raises:
+        InvalidInput: names the parameter that cannot be used.
+    """
+    given: dict[str, object] = {}
+    for field in msgspec.structs.fields(kind):
+        text = request.query.get(field.name, "")
+        if not text and field.required:
+            raise invalid(field.name, "must be given")
+        if text:
+            given[field.name] = text.split(",") if isinstance(field.default, frozenset) else text
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        problem, _, place = str(error).partition(" - at ")
+        name = re.search(r"\$\.(\w+)", place)
+        raise invalid(name[1] if name else "query", f"cannot be used: {problem}") from error
+
+
+def invalid(name: str, problem: str) -> InvalidInput:
+    """The refusal of one parameter."""
     return InvalidInput(MESSAGE, validations=(Validation(name, f"{name} {problem}"),))

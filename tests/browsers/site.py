@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aiohttp import web
 
@@ -45,16 +46,21 @@ new FontFace("other", "url(" + other + "/font.woff2)").load().catch(() => 0);
 const base = document.createElement("base");
 base.href = other + "/";
 document.head.append(base);
-document.getElementById("form").submit();
+fetch("{own}/last").then(() => document.getElementById("form").submit());
 """
 
 
-@dataclass(frozen=True)
+@dataclass
 class Site:
-    """The two origins. ``page`` is the address to open."""
+    """The two origins. ``page`` is the address to open; ``policy`` goes with it and may be changed."""
 
     origin: str
     other: str
+    policy: str
+    # The form is the last thing that the page does. Where it may be sent the page is left, and takes along the reports that
+    # have not been sent yet: a test may hold it back.
+    may_send: asyncio.Event = field(default_factory=asyncio.Event)
+    sent: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def page(self) -> str:
@@ -89,21 +95,32 @@ INLINE = ("script-src-elem", "script-src-attr", "style-src-elem", "style-src-att
 @asynccontextmanager
 async def serve_site(report_uri: str) -> AsyncIterator[Site]:
     """Serve the page under a policy that reports to ``report_uri``, over plain http, by ``report-uri`` alone."""
-    other = await _listen(web.Application())  # nothing on it is ever reached: 404 for all
-    app = web.Application()
-    headers = {"Content-Security-Policy": f"{POLICY}; report-uri {report_uri}"}
+    elsewhere, app = web.Application(), web.Application()
+
+    async def subscribe(_request: web.Request) -> web.Response:
+        site.sent.set()
+        return web.Response(text="thank you")
 
     async def page(_request: web.Request) -> web.Response:
+        headers = {"Content-Security-Policy": site.policy}
         return web.Response(text=PAGE.format(other=_origin(other)), content_type="text/html", headers=headers)
 
     async def script(_request: web.Request) -> web.Response:
-        return web.Response(text=SCRIPT.format(other=_origin(other)), content_type="text/javascript")
+        return web.Response(text=SCRIPT.format(other=_origin(other), own=_origin(own)), content_type="text/javascript")
 
+    async def last(_request: web.Request) -> web.Response:
+        await site.may_send.wait()
+        return web.Response()
+
+    elsewhere.router.add_post("/subscribe", subscribe)  # all else on it is a 404
     app.router.add_get("/page", page)
     app.router.add_get("/page.js", script)
-    own = await _listen(app)
+    app.router.add_get("/last", last)
+    other, own = await _listen(elsewhere), await _listen(app)
+    site = Site(_origin(own), _origin(other), f"{POLICY}; report-uri {report_uri}")
+    site.may_send.set()
     try:
-        yield Site(_origin(own), _origin(other))
+        yield site
     finally:
         await own.cleanup()
         await other.cleanup()

@@ -11,7 +11,7 @@ from collector.cli.listen import Addresses, listening
 from collector.cli.serve import announcement
 from collector.config.loading import load
 from collector.config.settings import Settings
-from collector.pages.reporting import report_headers
+from collector.normalize.headers import report_headers
 from collector.persist.meta import FirstSecrets
 
 ELSEWHERE = "set CODER_ACCESS_URL for browsers elsewhere"

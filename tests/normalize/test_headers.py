@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collector.pages.reporting import report_headers
+from collector.normalize.headers import report_headers
 
 KEY = "a9Kd03mQzLx7Yb2Nw4Tr8Vc1Ps6Hf5Je"
 

@@ -1,0 +1,124 @@
+"""/csp/policy and /csp/header: advice, replay and headers over HTTP."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.inside import Inside
+
+POLICY = "default-src 'none'; img-src 'self'; script-src 'self'"
+
+
+async def report(inside: Inside, directive: str, blocked: str, times: int = 1, **more: object) -> None:
+    """Post one report so many times."""
+    body = {"document-uri": "https://shop.example/cart", "blocked-uri": blocked, "original-policy": POLICY}
+    legacy = json.dumps({"csp-report": body | {"effective-directive": directive, "disposition": "report"} | more})
+    for _ in range(times):
+        assert (await inside.post(inside.csp_path, legacy))[0] == 200
+
+
+async def refused(inside: Inside, path: str) -> dict[str, str]:
+    """The field and the words of a refusal."""
+    async with inside.client.get(path, headers=inside.owner) as response:
+        assert response.status == 400, await response.text()
+        (validation,) = (await response.json())["validations"]
+        return validation  # type: ignore[no-any-return]
+
+
+async def test_advice(inside: Inside) -> None:
+    """The policy reported, with what was seen often enough; noise is not looked at, and the rest is left with a reason."""
+    await report(inside, "img-src", "https://cdn.example/a.png", 3)
+    await report(inside, "img-src", "https://rare.example/b.png")
+    await report(inside, "img-src", "chrome-extension", 3)
+    await report(inside, "script-src-elem", "inline", 3)
+
+    answer = await inside.get("/api/v2/csp/policy?project=default&reports=3&clients=1&days=1")
+    assert answer["policy"] == "default-src 'none'; img-src 'self' https://cdn.example; script-src 'self'"
+    assert (answer["base"], answer["base_from"]) == (POLICY, "reported")
+    (added,) = answer["added"]
+    assert (added["directive"], added["source"]) == ("img-src", "https://cdn.example")
+    assert added["evidence"]["reports"] == 3
+    assert added["evidence"]["documents"] == ["https://shop.example/cart"]
+    assert {(left["blocked"], left["reason"]) for left in answer["left"]} == {
+        ("inline", "inline"),
+        ("https://rare.example", "below_threshold"),
+    }
+
+
+async def test_a_base_is_taken_as_given(inside: Inside) -> None:
+    """A policy of one's own is the base; what one asks for by name is listed."""
+    await report(inside, "script-src-elem", "inline")
+
+    query = urlencode({"project": "default", "policy": "script-src 'self'", "reports": 0, "clients": 0, "days": 0})
+    assert (await inside.get(f"/api/v2/csp/policy?{query}&allow=inline,eval"))["policy"] == "script-src 'self' 'unsafe-inline'"
+
+
+async def test_replay(inside: Inside) -> None:
+    """A replay names what the policy blocks, and what its reports cannot tell."""
+    await report(inside, "img-src", "https://cdn.example/a.png", 2)
+
+    query = urlencode({"project": "default", "policy": "img-src 'none'; form-action 'none'"})
+    answer = await inside.get(f"/api/v2/csp/policy/replay?{query}")
+    (found,) = answer["results"]
+    assert (found["directive"], found["blocked"], found["verdict"]) == ("img-src", "https://cdn.example", "blocked")
+    assert not answer["complete"]
+    assert answer["unseen"] == [{"directive": "img-src", "source": "'self'"}, {"directive": "form-action", "source": "*"}]
+
+
+async def test_strict(inside: Inside) -> None:
+    """What a policy of nonces needs is told from the reports."""
+    await report(inside, "script-src-elem", "inline")
+
+    answer = await inside.get("/api/v2/csp/policy/strict?project=default")
+    assert [need["what"] for need in answer["needs"]] == ["inline-script"]
+
+
+@pytest.mark.parametrize(
+    ("path", "field"),
+    [
+        ("policy", "project"),
+        ("policy?project=default&reports=-1", "reports"),
+        ("policy?project=default&days=x", "days"),
+        ("policy?project=default&allow=inline,nothing", "allow"),
+        ("policy?project=default&policy=a%0Ab", "policy"),
+        ("policy?project=default&policy=%C3%A9", "policy"),
+        ("policy/replay?project=default", "policy"),
+        ("header?project=default&kit=x", "kit"),
+        ("header?project=default&kit=observe&report_only=false", "report_only"),
+        ("header?project=default&base_url=ftp://c.example", "base_url"),
+        ("header?project=default&base_url=https://c.example;x", "base_url"),
+        ("header?project=default&policy=;;", "policy"),
+    ],
+)
+async def test_what_cannot_be_used_is_named(inside: Inside, path: str, field: str) -> None:
+    """A parameter that cannot be used is refused by its name."""
+    assert (await refused(inside, f"/api/v2/csp/{path}"))["field"] == field
+
+
+@pytest.mark.parametrize("path", ["policy", "policy/strict", "header"])
+async def test_a_project_that_is_not_there(inside: Inside, path: str) -> None:
+    """An unknown project, and a name that is none, is a 404."""
+    for name in ("nowhere", "%00", "A;b"):
+        async with inside.client.get(f"/api/v2/csp/{path}?project={name}", headers=inside.owner) as response:
+            assert response.status == 404
+
+
+async def test_header(inside: Inside) -> None:
+    """Over https both ways of reporting are offered, over http one; the observing kit allows nothing."""
+    key = inside.secrets.browser_key
+    secure = await inside.get("/api/v2/csp/header?project=default&base_url=https://c.example/")
+    assert [header["name"] for header in secure["headers"]] == ["Reporting-Endpoints", "Content-Security-Policy-Report-Only"]
+    assert secure["headers"][0]["value"] == f'csp="https://c.example/csp/reports?key={key}"'
+    assert secure["headers"][1]["value"].endswith("; report-to csp")
+
+    enforced = await inside.get("/api/v2/csp/header?project=default&report_only=false")
+    assert enforced["headers"][0]["name"] == "Content-Security-Policy"
+
+    plain = await inside.get("/api/v2/csp/header?project=default&kit=observe")
+    (header,) = plain["headers"]
+    assert header["name"] == "Content-Security-Policy-Report-Only"
+    assert header["value"].startswith("default-src 'none'; ")
+    assert "report-to" not in header["value"]
