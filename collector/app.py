@@ -22,6 +22,7 @@ from collector.http.appkeys import (
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
+    NOISE,
     NOW,
     OPENAPI,
     SCHEDULE,
@@ -40,6 +41,7 @@ from collector.http.operation import Route
 from collector.http.tls import Certificates
 from collector.ingest import agentstats, csp, workspaces
 from collector.ingest.clients import Clients
+from collector.normalize.csp import Remembered
 from collector.outbound import updatecheck
 from collector.pages import overview, session, static, swagger
 from collector.pages.page import PAGES, Pages
@@ -64,8 +66,11 @@ from collector.serve import (
     exporter,
     general,
     health,
+    noise,
     openapi,
+    other_reports,
     projects,
+    scripts,
     tokens,
 )
 from collector.serve import csp as violations
@@ -113,6 +118,9 @@ ROUTES = (
     Route("GET", "/api/v2/projects", projects.get_projects, Access.PROJECTS, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/projects", projects.post_project, Access.OWNER),
     Route("PATCH", "/api/v2/projects/{name}", projects.patch_project, Access.OWNER),
+    Route("GET", "/api/v2/csp/noise/rules", noise.get_noise_rules, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/other-reports", other_reports.get_other_reports, Access.READ, Scope.CSP_VIOLATION),
+    Route("GET", "/api/v2/csp/scripts", scripts.get_scripts, Access.READ, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
@@ -133,7 +141,7 @@ ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOW, DEPLOYMENT)  # what the Prometheus listener reads
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT)  # what the Prometheus listener reads
 
 
 def wall_clock() -> int:
@@ -161,6 +169,7 @@ async def create_app(
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
     app[BUDGET] = Budget(0 if settings.disable_rate_limits else settings.ingest_rate_limit, time.monotonic)
+    app[NOISE] = await upkeep.noise_in_effect(settings, store)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
@@ -259,6 +268,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job("cap", measure, CAP_EVERY)
     yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
+    yield Job("noise", lambda: upkeep.follow_noise(store, writer, app[NOISE]), PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
 
@@ -268,9 +278,8 @@ async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> c
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    return csp.CspDoor(
-        app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], chance=random.random, version=VERSION
-    )
+    parts = app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
+    return csp.CspDoor(*parts, own=own, now=app[NOW], chance=random.random, version=VERSION)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

@@ -29,7 +29,8 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
     ``schemes`` are without colon. ``hosts`` fit the host and its subdomains, ``endings`` the end of the host's text.
     ``prefixes`` fit the start of the URI and ``parts`` anything in it, both in lower case. ``samples`` is a regular
-    expression searched in the script sample. With ``directive`` the rule is about that directive only.
+    expression searched in the script sample. With ``directive`` the rule is about that directive only. A rule that
+    ``spares_makers`` does not fit where a page of one of its hosts loads from them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     samples: str | None = None
     directive: str | None = None
     where: frozenset[Place] = EVERYWHERE
+    spares_makers: bool = True
     enabled: bool = True
 
 

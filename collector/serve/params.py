@@ -14,6 +14,7 @@ from collector.http import body
 from collector.wire.errors import InvalidInput, Validation
 
 T = TypeVar("T")
+S = TypeVar("S", bound=msgspec.Struct)
 
 BODY_LIMIT = 256 * 1024
 BAD_BODY = "The request body cannot be used."
@@ -55,6 +56,25 @@ def seconds(request: web.BaseRequest, name: str, default: int, *, low: int, high
     if not low <= value <= high:
         raise _invalid(name, f"must be a span of time like 30s, 5m, 1h or 7d, from {low} to {high} seconds")
     return value
+
+
+def text(request: web.BaseRequest, name: str) -> str | None:
+    """A name to look for; None when absent or empty."""
+    value = request.query.get(name) or None
+    if value is not None and "\0" in value:  # PostgreSQL has no text with it
+        raise _invalid(name, "must not hold a NUL character")
+    return value
+
+
+def query(request: web.BaseRequest, asked: type[S]) -> S:
+    """All parameters of a query, whose defaults stand for those that are absent or empty; what is not ours is ignored."""
+    given = {name: value for name in asked.__struct_fields__ if (value := text(request, name)) is not None}
+    for name, value in given.items():
+        try:
+            msgspec.convert({name: value}, asked, strict=False)
+        except msgspec.ValidationError as error:
+            raise _invalid(name, str(error).partition(" - at ")[0]) from error
+    return msgspec.convert(given, asked, strict=False)
 
 
 async def json_body(request: web.BaseRequest, kind: type[T]) -> T:

@@ -41,6 +41,8 @@ Slashes in a row count as one. Pages and probes answer `HEAD` like `GET`. A pref
 
 TAIL = """## CSP reports
 
+What becomes of a report, and how often it is delivered, stands in [csp.md](csp.md); what is noise in [noise.md](noise.md).
+
 The shape decides, not the content type: an object with `csp-report`, an array of the Reporting API, or one object with
 `type` and `body`. An object may have 64 KiB, an array 1 MiB and 1,000 entries; gzip and deflate are inflated within the same
 limits. Entries of an array are judged one by one: a bad one is counted as dropped and the others are stored. A body that is
@@ -68,7 +70,8 @@ states stay. Who changed what is kept for a year. A request that changes anythin
 service's own pages.
 
 A project may make `COLLECTOR_CSP_NEW_VIOLATIONS` violations an hour. The reports of further ones are counted in one violation
-a directive and noise class, whose `blocked_kind` is `overflow`.
+a directive and noise class, whose `blocked_kind` is `overflow`. `policy_allows` says that the policy of the newest report seems
+to allow what was blocked ([why](csp.md#policy_allows)).
 
 ## Projects
 
