@@ -1,4 +1,4 @@
-"""The composition root: the whole HTTP surface on one page, and everything built, started and stopped in one place."""
+"""The composition root: everything is built, started and stopped here, in one place."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from collector.http.appkeys import (
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
+    NOISE,
     NOW,
     OPENAPI,
     SCHEDULE,
@@ -36,12 +37,12 @@ from collector.http.front import Door
 from collector.http.guard import Guard
 from collector.http.limits import Budget
 from collector.http.observe import observing
-from collector.http.operation import Route
 from collector.http.tls import Certificates
-from collector.ingest import agentstats, csp, workspaces
+from collector.ingest import agentstats, csp
 from collector.ingest.clients import Clients
+from collector.normalize.csp import Remembered
 from collector.outbound import updatecheck
-from collector.pages import overview, session, static, swagger
+from collector.pages import session
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
 from collector.persist import migrate
@@ -55,25 +56,16 @@ from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
+from collector.routes import ROUTES
 from collector.serve import (
     config,
-    csp_export,
-    csp_states,
-    deployment,
-    experiments,
     exporter,
-    general,
-    health,
     openapi,
-    policy,
-    projects,
-    tokens,
 )
-from collector.serve import csp as violations
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.errors import InvalidOption
 from collector.wire.general import UpdateCheck
-from collector.wire.identity import IngestKey, KeyKind, Scope
+from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
@@ -82,63 +74,11 @@ CERTIFICATES_EVERY = timedelta(seconds=10)
 PURGE_EVERY = timedelta(minutes=10)
 FOLLOW_EVERY = timedelta(seconds=10)
 
-# The whole HTTP surface. Of a handler with two paths, the one that clients should use stands first.
-ROUTES = (
-    Route("GET", "/", overview.get_overview, Access.PUBLIC),  # signed out it shows how to sign in
-    Route("POST", "/signin", session.post_signin, Access.PUBLIC),
-    Route("POST", "/signout", session.post_signout, Access.PUBLIC),
-    Route("GET", "/swagger", swagger.get_swagger, Access.PUBLIC),
-    Route("GET", "/static/{digest}/{name:.+}", static.get_static, Access.PUBLIC, limited=False),
-    Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
-    Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
-    Route("GET", "/metrics", exporter.get_metrics, Access.READ, Scope.METRICS),
-    Route("GET", "/api/v2", general.get_root, Access.PUBLIC),
-    Route("GET", "/api/v2/", general.get_root, Access.PUBLIC),
-    Route("GET", "/api/v2/openapi.json", openapi.get_openapi, Access.PUBLIC),
-    Route("GET", "/api/v2/buildinfo", general.get_buildinfo, Access.PUBLIC),
-    Route("GET", "/api/v2/updatecheck", general.get_updatecheck, Access.PUBLIC),
-    # Both CSP paths are usually answered by their door, before they come here.
-    Route("POST", "/api/v2/csp/reports", csp.post_reports, Access.CSP),
-    Route("POST", "/csp/reports", csp.post_reports, Access.CSP),
-    Route("OPTIONS", "/api/v2/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
-    Route("OPTIONS", "/csp/reports", csp.preflight, Access.PUBLIC, limited=False),
-    Route("GET", "/api/v2/csp/violations", violations.get_violations, Access.PROJECTS, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/violations/export", csp_export.get_export, Access.PROJECTS, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/violations/groups", violations.get_violation_groups, Access.PROJECTS, Scope.CSP_VIOLATION),
-    Route("POST", "/api/v2/csp/violations/states", csp_states.post_states, Access.OWNER),
-    Route("GET", "/api/v2/csp/violations/{id}", violations.get_violation, Access.PROJECTS, Scope.CSP_VIOLATION),
-    Route("PATCH", "/api/v2/csp/violations/{id}", csp_states.patch_violation, Access.OWNER),
-    Route("GET", "/api/v2/csp/ignore-rules", csp_states.get_ignore_rules, Access.READ, Scope.CSP_VIOLATION),
-    Route("POST", "/api/v2/csp/ignore-rules", csp_states.post_ignore_rule, Access.OWNER),
-    Route("DELETE", "/api/v2/csp/ignore-rules/{id}", csp_states.delete_rule, Access.OWNER),
-    Route("GET", "/api/v2/csp/policy", policy.get_policy, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/policy/replay", policy.get_replay, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/policy/strict", policy.get_strict, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/csp/header", policy.get_header, Access.READ, Scope.CSP_VIOLATION),
-    Route("GET", "/api/v2/projects", projects.get_projects, Access.PROJECTS, Scope.CSP_VIOLATION),
-    Route("POST", "/api/v2/projects", projects.post_project, Access.OWNER),
-    Route("PATCH", "/api/v2/projects/{name}", projects.patch_project, Access.OWNER),
-    Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
-    Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
-    Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
-    Route("GET", "/api/v2/deployment/ssh", deployment.get_ssh, Access.SIGNED_IN),
-    Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
-    Route("GET", "/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
-    Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ, Scope.DEPLOYMENT_STATS),
-    Route("GET", "/api/v2/experiments", experiments.get_experiments, Access.SIGNED_IN),
-    Route("GET", "/api/v2/experiments/", experiments.get_experiments, Access.SIGNED_IN),
-    Route("GET", "/api/v2/experiments/available", experiments.get_available, Access.SIGNED_IN),
-    Route("GET", "/api/v2/users/{user}/keys/tokens", tokens.get_tokens, Access.SELF),
-    Route("POST", "/api/v2/users/{user}/keys/tokens", tokens.post_tokens, Access.SELF),
-    Route("GET", "/api/v2/users/{user}/keys/tokens/tokenconfig", tokens.get_tokenconfig, Access.SIGNED_IN),
-    Route("DELETE", "/api/v2/users/{user}/keys/tokens/{id}", tokens.delete_token, Access.SELF),
-)
-
 ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOW, DEPLOYMENT)  # what the Prometheus listener reads
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT)  # what the Prometheus listener reads
 
 
 def wall_clock() -> int:
@@ -166,6 +106,7 @@ async def create_app(
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
     app[BUDGET] = Budget(0 if settings.disable_rate_limits else settings.ingest_rate_limit, time.monotonic)
+    app[NOISE] = await upkeep.noise_in_effect(settings, store)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
@@ -264,6 +205,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job("cap", measure, CAP_EVERY)
     yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)
+    yield Job("noise", lambda: upkeep.follow_noise(store, writer, app[NOISE]), PURGE_EVERY)
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
     yield from upkeep.alerting(settings, store, writer, now=now)
@@ -274,9 +216,8 @@ async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> c
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    return csp.CspDoor(
-        app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, own=own, now=app[NOW], chance=random.random, version=VERSION
-    )
+    parts = app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
+    return csp.CspDoor(*parts, own=own, now=app[NOW], chance=random.random, version=VERSION)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

@@ -1,4 +1,4 @@
-"""What is done beside requests: how long rows are kept, what is written last, and who is told of what."""
+"""What is done beside requests: how long rows are kept, what follows a change of noise rules, and who is told of what."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from functools import partial
 
 import structlog
 
+from collector.config.noise_rules import noise_rules
 from collector.config.settings import Settings
+from collector.normalize.filters import NoiseFilter
+from collector.normalize.rejudge import Rejudge, digests
 from collector.outbound.messages import Shape
 from collector.outbound.webhooks import Webhook, tell
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
+from collector.rollup.noise import begin_rejudging, rejudge
 from collector.rollup.retention import Retentions
 from collector.rollup.schedule import Job
 from collector.wire.alerts import AlertRules
@@ -40,6 +44,22 @@ def retentions(settings: Settings) -> Retentions:
         snapshots=milliseconds(settings.snapshot_retention),
         tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
     )
+
+
+async def noise_in_effect(settings: Settings, store: Store) -> NoiseFilter:
+    """The noise rules of this start. That stored violations are to follow them is noted before the first report is taken.
+
+    Raises:
+        InvalidOption: names the rule and the key of the file that cannot be used.
+    """
+    noise = NoiseFilter(noise_rules(settings.csp_noise_rules))
+    await begin_rejudging(store, digests(noise))
+    return noise
+
+
+async def follow_noise(store: Store, writer: Writer, noise: NoiseFilter) -> None:
+    """Judge stored violations by ``noise``, as far as they have not been."""
+    await rejudge(store, writer.write, digests(noise), partial(Rejudge, noise))
 
 
 async def last_flush(rows: CspRows, writer: Writer) -> None:

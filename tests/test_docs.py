@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import ROUTES
 from collector.config.options import OPTIONS
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.rollup.snapshot import refresh
+from collector.routes import ROUTES
 from collector.serve.metrics_reference import reference as metrics_reference
 from collector.serve.reference import reference as api_reference
 from tests.inside import running

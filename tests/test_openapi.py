@@ -20,9 +20,9 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
-from collector.app import ROUTES
 from collector.entrance import VERSION
 from collector.http.operation import operation_of
+from collector.routes import ROUTES
 from collector.serve.openapi import document
 from tests.inside import Inside
 from tests.service import Service, run_service

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 
-from collector.app import ROUTES
 from collector.cli.command import Subcommands
 from collector.entrance import VERSION
+from collector.routes import ROUTES
 from collector.serve.openapi import document
 from collector.serve.reference import reference
 

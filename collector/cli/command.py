@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
@@ -18,7 +18,7 @@ from collector.config.loading import load
 from collector.config.options import OPTIONS, OptionType
 from collector.config.settings import Settings
 from collector.persist import migrate
-from collector.persist.engine import open_store
+from collector.persist.engine import Store, open_store
 from collector.wire.errors import NotReady
 
 T = TypeVar("T")
@@ -52,17 +52,26 @@ def in_transaction(settings: Settings, work: Callable[[Connection], T]) -> T:
     Raises:
         NotReady: when the database has not been migrated, or cannot be used.
     """
+    return with_database(_run(settings, lambda store: store.transact(work)))
 
-    async def run() -> T:
-        if missing := await migrate.pending(settings.database_url):
-            raise NotReady(f"The database lacks {len(missing)} migrations. Run: collector migrate")
-        store = open_store(settings.database_url, pool_size=1)
-        try:
-            return await store.transact(work)
-        finally:
-            await store.close()
 
-    return with_database(run())
+def in_reading(settings: Settings, work: Callable[[Connection], T]) -> T:
+    """Run ``work``, which writes nothing, as :func:`in_transaction` does; a service that writes never waits for it.
+
+    Raises:
+        NotReady: likewise.
+    """
+    return with_database(_run(settings, lambda store: store.read(work)))
+
+
+async def _run(settings: Settings, work: Callable[[Store], Awaitable[T]]) -> T:
+    if missing := await migrate.pending(settings.database_url):
+        raise NotReady(f"The database lacks {len(missing)} migrations. Run: collector migrate")
+    store = open_store(settings.database_url, pool_size=1)
+    try:
+        return await work(store)
+    finally:
+        await store.close()
 
 
 def with_database(work: Coroutine[Any, Any, T]) -> T:

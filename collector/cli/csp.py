@@ -1,4 +1,4 @@
-"""``collector csp``: what the collector makes of a report, without a service or a database; and what belongs to policies."""
+"""``collector csp``: what the collector makes of a report, without a service or a database; its noise rules, and policies."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import json
 import sys
 from pathlib import Path
 
-from collector.cli import policy
+from collector.cli import noise, policy
 from collector.cli.command import Subcommands
 from collector.http.body import check_report
 from collector.normalize.explain import explain
@@ -22,6 +22,7 @@ def add(commands: Subcommands) -> None:
     parser.add_argument("file", metavar="FILE|-", help="the body as a browser sent it; - reads standard input")
     parser.add_argument("--content-type", metavar="TYPE", help="as the browser sent it; the shape of the body decides")
     parser.set_defaults(run=run)
+    noise.add(csp)
 
 
 def run(args: argparse.Namespace) -> int:

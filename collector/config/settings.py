@@ -81,6 +81,7 @@ class Settings:
     csp_minutes_retention: timedelta
     csp_hours_retention: timedelta
     csp_violation_retention: timedelta
+    csp_noise_rules: str  # a path; "" when not set
     snapshot_retention: timedelta
     workspace_retention: timedelta
     alert_webhook_url: str = field(repr=False)  # "" when not set; webhooks are secret

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from collector.http.auth import Credentials
 from collector.http.limits import Budget
+from collector.normalize.filters import NoiseFilter
 from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
@@ -24,6 +25,7 @@ BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
 SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
+NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
 BUILD_INFO: web.AppKey[BuildInfo] = web.AppKey("build_info", BuildInfo)

@@ -63,6 +63,7 @@ class CspDoor:
         guard: authorizes whoever comes without a known browser key: by session token, or not at all.
         budget: reports a minute and key; what exceeds it is counted as dropped.
         clients: marks of who sends.
+        remembered: makes records of bodies, by the noise rules of this service.
         own: the key that stands for a signed-in user: project ``default`` of the collector's own deployment.
         now: milliseconds since the epoch.
         chance: a random number from 0 to below 1, for projects that keep a share of their reports.
@@ -76,6 +77,7 @@ class CspDoor:
         guard: Guard,
         budget: Budget,
         clients: Clients,
+        remembered: csp.Remembered,
         *,
         own: IngestKey,
         now: Callable[[], int],
@@ -87,6 +89,7 @@ class CspDoor:
         self._guard = guard
         self._budget = budget
         self._clients = clients
+        self._remembered = remembered
         self._own = own
         self._now = now
         self._chance = chance
@@ -113,7 +116,7 @@ class CspDoor:
     async def _take(self, request: web.BaseRequest) -> None:
         key = self._known_key(request.raw_path) or await self._key(request)
         content = body.whole_report(request) or await body.read_report(request)
-        arrived = csp.arrived(content, user_agent=request.headers.get("User-Agent"))
+        arrived = self._remembered.arrived(content, user_agent=request.headers.get("User-Agent"))
         entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
             return
@@ -165,7 +168,7 @@ class CspDoor:
             reports=reports,
             fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
             drops=drops,
-            others=tuple(Counter([other.type for other in others]).items()) if others else (),
+            others=others,
             client=self._clients.mark(request, now) if reports else None,
         )
 

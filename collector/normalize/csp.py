@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from collections.abc import Sequence
 
 import msgspec
 
 from collector.normalize import lenient
-from collector.normalize.filters import noise
+from collector.normalize.filters import SHIPPED, NoiseFilter
+from collector.normalize.other_reports import other_report
 from collector.normalize.policy import policy, policy_hash
+from collector.normalize.sources import allows
 from collector.normalize.text import clean, squeezed
-from collector.normalize.uris import Uri, uri
+from collector.normalize.uris import Uri, document_origin, uri
 from collector.normalize.useragent import browser
-from collector.wire.csp import CSP_VIOLATION, DIRECTIVES, OTHER_TYPE, OTHER_TYPES, Entry, Violation
+from collector.wire.csp import CSP_VIOLATION, DIRECTIVES, Entry, Violation
 from collector.wire.errors import InvalidReport
+from collector.wire.other_reports import OtherEntry
 from collector.wire.records import CspReport, DropReason, OtherReport, Sample
 
 MAX_ENTRIES = 1000  # of one batch; browsers queue 100
@@ -24,9 +28,10 @@ PLACE_LONGEST = 300
 INT32 = 2**31 - 1
 
 _DIRECTIVE_READ = 256
+_CACHED_LENGTH = 2048
+_CACHED = 1024  # verdicts, on policies and URLs of 2048 characters: some megabytes when somebody means to fill it
 _DISPOSITIONS = frozenset({"enforce", "report"})
 _CODE_KINDS = frozenset({"inline", "eval"})
-_DOCUMENT_SCHEMES = frozenset({"http", "https"})
 _WHITE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -54,7 +59,7 @@ class Arrived(msgspec.Struct, frozen=True, gc=False):
 
 
 class Remembered:
-    """What recent bodies brought, by body and browser. A page with a fault makes all its visitors post the same bytes.
+    """What bodies bring, by one table of noise rules. A page with a fault makes all its visitors post the same bytes.
 
     Bounded by the bytes that it holds; when full it starts anew, which costs one normalization a body.
     """
@@ -63,16 +68,23 @@ class Remembered:
     BYTES = 8 * 1024 * 1024
     OVERHEAD = 1024  # bytes of a record beside its strings, which are at most as long as the body
 
-    def __init__(self) -> None:
+    def __init__(self, noise: NoiseFilter = SHIPPED) -> None:
+        self._noise = noise
         self._arrived: dict[tuple[bytes, str | None], Arrived] = {}
         self._bytes = 0
 
-    def get(self, body: bytes, family: str | None) -> Arrived | None:
-        """What this body brought before, if it is still known."""
-        return self._arrived.get((body, family))
+    def arrived(self, body: bytes, *, user_agent: str | None) -> Arrived:
+        """As :func:`arrived`, looked up when the same browser has brought the same body before."""
+        family = browser(user_agent)
+        if len(body) > self.LONGEST or not body.startswith(b"{"):
+            return _judged(body, family, self._noise)  # long bodies and arrays hardly ever repeat
+        known = self._arrived.get((body, family))
+        if known is None:
+            known = _judged(body, family, self._noise)
+            self._put(body, family, known)
+        return known
 
-    def put(self, body: bytes, family: str | None, arrived: Arrived) -> None:
-        """Remember what this body brought."""
+    def _put(self, body: bytes, family: str | None, arrived: Arrived) -> None:
         size = 2 * len(body) + self.OVERHEAD
         if self._bytes + size > self.BYTES:
             self._arrived.clear()
@@ -81,28 +93,18 @@ class Remembered:
         self._bytes += size
 
 
-_remembered = Remembered()
-
-
-def arrived(body: bytes, *, user_agent: str | None) -> Arrived:
+def arrived(body: bytes, *, user_agent: str | None, noise: NoiseFilter = SHIPPED) -> Arrived:
     """What a POST to the CSP intake brought, judged entry by entry and by shape, whatever its content type says.
 
     Raises:
         InvalidReport: the body is not JSON, or is neither an array nor an object that browsers send.
     """
-    family = browser(user_agent)
-    if len(body) > Remembered.LONGEST or not body.startswith(b"{"):
-        return _judged(body, family)  # long bodies and arrays hardly ever repeat
-    known = _remembered.get(body, family)
-    if known is None:
-        known = _judged(body, family)
-        _remembered.put(body, family, known)
-    return known
+    return _judged(body, browser(user_agent), noise)
 
 
-def _judged(body: bytes, family: str | None) -> Arrived:
+def _judged(body: bytes, family: str | None, noise: NoiseFilter) -> Arrived:
     entries, over = _entries(body)
-    outcomes = tuple([_outcome(entry, family) for entry in entries])
+    outcomes = tuple([_outcome(entry, family, noise) for entry in entries])
     reports = tuple([outcome for outcome in outcomes if isinstance(outcome, CspReport)])
     if len(reports) == len(outcomes) and not over:
         return Arrived(outcomes, reports)  # nearly always: there is nothing to count
@@ -113,7 +115,7 @@ def _judged(body: bytes, family: str | None) -> Arrived:
     return Arrived(outcomes, reports, tuple(drops.items()), others)
 
 
-def _entries(body: bytes) -> tuple[Sequence[Entry | str], int]:
+def _entries(body: bytes) -> tuple[Sequence[lenient.Posted], int]:
     """The posted entries, read typed and fast when that finds everything, patiently otherwise; and how many are too many."""
     body = body.removeprefix(_BOM).lstrip(_WHITE)
     try:
@@ -132,10 +134,8 @@ def _is_complete(entry: Entry) -> bool:
     """Whether the typed reading found all that names a violation; else a key may be there under another spelling."""
     found: Violation | None = entry.csp_report
     if found is None:
-        if entry.type is None or entry.body is None:
+        if entry.type != CSP_VIOLATION or entry.body is None:
             return False
-        if entry.type != CSP_VIOLATION:
-            return True
         found = entry.body
     return (
         found.blocked_uri is not None
@@ -144,20 +144,22 @@ def _is_complete(entry: Entry) -> bool:
     )
 
 
-def _outcome(entry: Entry | str, family: str | None) -> Outcome:
+def _outcome(entry: lenient.Posted, family: str | None, noise: NoiseFilter) -> Outcome:
     if isinstance(entry, str):
         return Dropped(DropReason.MALFORMED, entry)
+    if isinstance(entry, OtherEntry):
+        return other_report(entry, age_ms=_milliseconds(entry.age), family=family)
     if entry.csp_report is not None:
-        return _report(entry.csp_report, document=None, age=None, family=family)
-    if entry.type != CSP_VIOLATION:
-        return OtherReport(entry.type if entry.type in OTHER_TYPES else OTHER_TYPE, _document_origin(uri(entry.url)))
+        return _report(entry.csp_report, noise, document=None, age=None, family=family)
     if entry.body is None:
         return Dropped(DropReason.EMPTY, "no field has a value")
     # The browser that saw the violation is not always the one that delivers it.
-    return _report(entry.body, document=entry.url, age=entry.age, family=browser(entry.user_agent) or family)
+    return _report(entry.body, noise, document=entry.url, age=entry.age, family=browser(entry.user_agent) or family)
 
 
-def _report(found: Violation, *, document: str | None, age: float | None, family: str | None) -> CspReport | Dropped:
+def _report(
+    found: Violation, noise: NoiseFilter, *, document: str | None, age: float | None, family: str | None
+) -> CspReport | Dropped:
     """``document`` is the envelope's URL, which stands in for a missing one in the body; ``age`` is in milliseconds."""
     if not (
         found.blocked_uri or found.document_uri or found.effective_directive or found.violated_directive or found.source_file
@@ -167,26 +169,28 @@ def _report(found: Violation, *, document: str | None, age: float | None, family
     blocked_at, document_at, source_at = uri(found.blocked_uri), uri(document), uri(found.source_file)
     directive = _directive(found.effective_directive) or _directive(found.violated_directive)
     sample = _sample(found, document_at, blocked_at, source_at, family)
-    rule = noise(
+    rule = noise.rule(
         blocked=found.blocked_uri,
         source=found.source_file,
         document=document,
         sample=sample.script_sample,
         directive=directive,
     )
+    origin = document_origin(document_at)
     return CspReport(
         effective_directive=directive,
         blocked_kind=blocked_at.kind,
         blocked_origin=blocked_at.origin,
         blocked_key=_blocked_key(blocked_at, document_at),
-        document_origin=_document_origin(document_at),
+        document_origin=origin,
         disposition=found.disposition if found.disposition in _DISPOSITIONS else None,
         noise_class=None if rule is None else rule.noise_class,
         noise_rule=None if rule is None else rule.name,
         place=_place(blocked_at, source_at, sample),
-        age_ms=int(min(age, MAX_AGE_MS)) if age is not None and age > 0 else 0,
+        age_ms=_milliseconds(age),
         sample=sample,
         policy_hash=policy_hash(sample.policy),
+        policy_allows=_policy_allows(policy(found.original_policy).judged, directive, blocked_at.text, origin),
     )
 
 
@@ -200,14 +204,14 @@ def _sample(found: Violation, document_at: Uri, blocked_at: Uri, source_at: Uri,
         column_number=_positive(found.column_number),
         status_code=found.status_code if found.status_code == 0 else _positive(found.status_code),
         script_sample=clean(found.script_sample, SAMPLE_LONGEST).strip() or None if found.script_sample else None,
-        policy=policy(found.original_policy),
+        policy=policy(found.original_policy).text,
         user_agent=family,
     )
 
 
-def _document_origin(document: Uri) -> str | None:
-    """Whose page it is; None for one that no site serves."""
-    return document.origin if document.scheme in _DOCUMENT_SCHEMES and document.host else None
+def _milliseconds(age: float | None) -> int:
+    """An age between now and the longest that a browser may keep a report, whatever its clock says."""
+    return int(min(age, MAX_AGE_MS)) if age is not None and age > 0 else 0
 
 
 def _directive(text: str | None) -> str | None:
@@ -219,6 +223,18 @@ def _directive(text: str | None) -> str | None:
         return None
     name = words[0].lower().rstrip(";")
     return name if name in DIRECTIVES else None
+
+
+def _policy_allows(judged: str | None, directive: str | None, blocked: str | None, document_origin: str | None) -> bool:
+    """Whether the policy seems to allow what it came with: a blocked redirect, or ``strict-dynamic``, looks like that."""
+    if judged is None:
+        return False
+    if len(judged) + len(blocked or "") > _CACHED_LENGTH:
+        return allows(judged, directive, blocked, document_origin)
+    return _allows(judged, directive, blocked, document_origin)
+
+
+_allows = functools.lru_cache(_CACHED)(allows)
 
 
 def _blocked_key(blocked: Uri, document: Uri) -> str:

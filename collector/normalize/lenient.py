@@ -2,6 +2,7 @@
 
 Here keys may be spelled in any of their historic ways, numbers may be text, a field of the wrong type is as good as absent,
 halves of surrogate pairs and invalid UTF-8 are let through (``text.clean`` marks them). It costs ten times the typed reading.
+Batches in which something stands that is not about CSP come here too: its fields are as many as there are types.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 from collector.wire.csp import CSP_VIOLATION, Entry, LegacyReport, ReportingBody
 from collector.wire.errors import InvalidReport
+from collector.wire.other_reports import OtherEntry, Value
 
 _TEXTS = {
     "documenturi": "document_uri",
@@ -30,10 +32,13 @@ _NUMBERS = {"statuscode": "status_code", "linenumber": "line_number", "columnnum
 # One of these makes a bare object a report; the other fields also occur in reports of other kinds.
 _TELLING = frozenset({"document_uri", "blocked_uri", "effective_directive", "violated_directive", "original_policy"})
 _LONGEST_KEY = 32
+_MOST_FIELDS = 64  # that are looked at of a body that is not about CSP
 _LONGEST_NUMBER = 18  # digits; Python refuses to read more than 4300, and takes its time for fewer
 
+Posted = Entry | OtherEntry | str  # a string says why it is neither
 
-def entries(body: bytes, limit: int) -> tuple[list[Entry | str], int]:
+
+def entries(body: bytes, limit: int) -> tuple[list[Posted], int]:
     """The first ``limit`` entries of what was posted, and how many more there are; a string says why one is no report.
 
     Raises:
@@ -59,7 +64,7 @@ def _integer_or_float(digits: str) -> float:
     return int(digits) if len(digits) <= _LONGEST_NUMBER else float(digits)
 
 
-def _entry(member: Any) -> Entry | str:
+def _entry(member: Any) -> Posted:
     if not isinstance(member, dict):
         return "it is not an object"
     if "csp-report" in member:
@@ -75,19 +80,18 @@ def _entry(member: Any) -> Entry | str:
     return Entry(csp_report=LegacyReport(**fields))
 
 
-def _reporting(member: dict[str, Any]) -> Entry | str:
+def _reporting(member: dict[str, Any]) -> Posted:
     body = member["body"]
-    if member["type"] != CSP_VIOLATION or body is None:
-        body = {}
-    if not isinstance(body, dict):
+    url, age, user_agent = _text(member.get("url")), _number(member.get("age")), _text(member.get("user_agent"))
+    if member["type"] != CSP_VIOLATION:
+        return OtherEntry(member["type"], url, age, user_agent, _scalars(body) if isinstance(body, dict) else {})
+    if not isinstance(body, dict | None):
         return "body is not an object"
-    return Entry(
-        type=member["type"],
-        url=_text(member.get("url")),
-        age=_number(member.get("age")),
-        user_agent=_text(member.get("user_agent")),
-        body=ReportingBody(**_fields(body)),
-    )
+    return Entry(type=CSP_VIOLATION, url=url, age=age, user_agent=user_agent, body=ReportingBody(**_fields(body or {})))
+
+
+def _scalars(body: dict[str, Any]) -> dict[str, Value]:
+    return {key: body[key] for key in list(body)[:_MOST_FIELDS] if isinstance(body[key], str | int | float)}
 
 
 def _fields(report: dict[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,8 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
     ``schemes`` are without colon. ``hosts`` fit the host and its subdomains, ``endings`` the end of the host's text.
     ``prefixes`` fit the start of the URI and ``parts`` anything in it, both in lower case. ``samples`` is a regular
-    expression searched in the script sample. With ``directive`` the rule is about that directive only.
+    expression searched in the script sample. With ``directive`` the rule is about that directive only. A rule that
+    ``spares_makers`` does not fit where a page of one of its hosts loads from them.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     samples: str | None = None
     directive: str | None = None
     where: frozenset[Place] = EVERYWHERE
+    spares_makers: bool = True
     enabled: bool = True
 
 
@@ -67,8 +69,17 @@ RULES: tuple[Rule, ...] = (
         "extension-scheme",
         NoiseClass.BROWSER_EXTENSION,
         schemes=_words(
-            "chrome-extension moz-extension safari-extension safari-web-extension ms-browser-extension edge-extension "
-            "opera-extension extension resource jar mxaddon-pkg symres user-script userscript webkit-masked-url"
+            "chrome-extension chrome-extension-resource moz-extension safari-extension safari-web-extension "
+            "ms-browser-extension edge-extension opera-extension se-extension webkit-extension extension resource jar "
+            "mxaddon-pkg symres user-script userscript webkit-masked-url"
+        ),
+        # What an extension makes of data of its own, as browsers sent it before they cut such URLs to the scheme.
+        prefixes=(
+            "blob:chrome-extension:",
+            "blob:moz-extension:",
+            "blob:safari-web-extension:",
+            "blob:resource:",
+            "filesystem:chrome-extension:",
         ),
     ),
     Rule(
@@ -82,9 +93,11 @@ RULES: tuple[Rule, ...] = (
         "browser-scheme",
         NoiseClass.BROWSER_INTERNAL,
         schemes=_words(
-            "about chrome chromenull chromeinvoke chromeinvokeimmediate chrome-error chrome-search chrome-native "
-            "chrome-untrusted chrome-distiller chrome-devtools devtools edge brave vivaldi opera res none safari-resource "
-            "moz-safe-about webkit-fake-url moz-icon moz-nullprincipal page-icon wyciwyg x-apple-ql-id"
+            "about chrome chromenull chromeinvoke chromeinvokeimmediate crwebnull crwebinvoke crwebinvokeimmediate "
+            "chrome-error chrome-search chrome-native chrome-untrusted chrome-distiller chrome-devtools devtools "
+            "edge read microsoft-edge brave vivaldi opera yabrowser duck res none safari-resource moz-safe-about "
+            "moz-page-thumb moz-anno moz-icon moz-nullprincipal cached-favicon page-icon wyciwyg webkit-fake-url "
+            "x-apple-ql-id x-apple-content-filter"
         ),
     ),
     Rule("browser-error-page", NoiseClass.BROWSER_INTERNAL, prefixes=("data:text/html,chromewebdata",)),
@@ -93,10 +106,20 @@ RULES: tuple[Rule, ...] = (
         NoiseClass.APP_WEBVIEW,
         schemes=_words(
             "android-webview android-webview-video-poster webviewprogress webviewprogressproxy wvjbscheme "
-            "webviewjavascriptbridge jsbridge jockey gap gap-iab ionic capacitor cdvfile applewebdata android-app asset "
-            "ms-appx ms-appx-web ms-appdata mbinit mx mxjscall tmtbff gsa sraf nikkomsgchannel nativebaiduhd bdvideo "
-            "baiduboxapp baiduboxlite sinaweibo weixin weixinping mqqapi mttbrowser ucbrowser bytedance sslocal snssdk"
+            "webviewjavascriptbridge jsbridge jockey gap gap-iab iabjs ionic capacitor cdvfile applewebdata android-app asset "
+            "ms-appx ms-appx-web ms-appdata mbinit mx mxjscall mxwebcore tmtbff gsa sraf nikkomsgchannel "
+            "nativebaiduhd bdvideo baiduboxapp baiduboxlite sinaweibo weixin weixinping mqqapi "
+            "mttbrowser ucbrowser ucweb bytedance sslocal snssdk"
         ),
+        prefixes=("file:///android_asset/", "file:///android_res/"),
+    ),
+    Rule(
+        # What apps run in every page that is opened in them, and a message channel that has a host's name.
+        "webview-script",
+        NoiseClass.APP_WEBVIEW,
+        hosts=_words("nikkomsgchannel"),
+        parts=("/iab.autofill.", "connect.facebook.net/en_us/pcm.js"),
+        where=NOT_DOCUMENT,
     ),
     # ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────────────────
     Rule(
@@ -106,17 +129,20 @@ RULES: tuple[Rule, ...] = (
             "kaspersky-labs.com injections.adguard.com injections.adguard.org local.adguard.com local.adguard.org "
             "avast.com avg.com avira.com bitdefender.com bitdefender.net eset.com drweb.com siteadvisor.com "
             "safeweb.norton.com passpack.com zscaler.net zscalerone.net zscalertwo.net zscalerthree.net zscloud.net "
+            "zscalerbeta.net zscalergov.net goskope.com menlosecurity.com sophosxl.net trusteer.com "
             "block.opendns.com scansafe.net websense.com websense.net blackspider.com forcepoint.net bluecoat.com "
             "iboss.com lightspeedsystems.com securly.com goguardian.com netsweeper.com mbamupdates.com fortiguard.com "
-            "cudasvc.com"
+            "cudasvc.com familyzone.com linewize.net blocksi.net qustodio.com netnanny.com mobicip.com covenanteyes.com "
+            "k9webprotection.com"
         ),
         where=NOT_DOCUMENT,
     ),
     Rule(
-        # Bitdefender serves its script under the site's own origin; Websense sends to a page on whatever gateway it runs.
+        # Bitdefender serves its script under the site's own origin; Websense, McAfee's gateway and FortiGate send to a page of
+        # their own on whatever address they have.
         "security-script",
         NoiseClass.SECURITY_SOFTWARE,
-        parts=("/netdefender/hui/", ":15871/cgi-bin/"),
+        parts=("/netdefender/hui/", ":15871", "/mwg-internal/", ":8010/xx/yy/zz/"),
         where=NOT_DOCUMENT,
     ),
     Rule(
@@ -125,19 +151,19 @@ RULES: tuple[Rule, ...] = (
         hosts=_words(
             "translate.google.com translate.googleapis.com translate-pa.googleapis.com translate.googleusercontent.com "
             "translate.goog microsofttranslator.com translate.yandex.net translate.yandex.ru translate.yandex.com "
-            "translatoruser.net fanyi.baidu.com fanyi.youdao.com dict.youdao.com papago.naver.net translate.naver.com "
-            "lingualeo.com multitran.ru imtranslator.net"
+            "translatoruser.net fanyi.baidu.com fanyi.youdao.com fanyi.qq.com dict.youdao.com papago.naver.net "
+            "translate.naver.com lingualeo.com multitran.ru imtranslator.net immersivetranslate.com"
         ),
-        parts=("gstatic.com/_/translate",),
+        parts=("gstatic.com/_/translate", "edge.microsoft.com/translate"),
     ),
     Rule(
         "bookmarklet-host",
         NoiseClass.BOOKMARKLET,
         hosts=_words(
             "getpocket.com readitlaterlist.com instapaper.com readability.com delicious.com dotepub.com pinboard.in "
-            "printwhatyoulike.com wallabag.it huaban.com"
+            "printwhatyoulike.com wallabag.it huaban.com diigo.com raindrop.io squizlabs.github.io khan.github.io"
         ),
-        parts=("/js/pinmarklet.js",),
+        parts=("/js/pinmarklet.js", "/html_codesniffer/build/", "visualevent_loader.js", "visualevent-loader.js"),
         where=NOT_DOCUMENT,
     ),
     Rule(
@@ -147,7 +173,8 @@ RULES: tuple[Rule, ...] = (
             "addons.mozilla.org grammarly.io gingersoftware.com languagetool.org joinhoney.com honey.io wikibuy.com "
             "lastpass.com dashlane.com adblockplus.org getadblock.com goodblock.gladly.io tampermonkey.net "
             "evernote.com metabar.ru abine.com ghostery.com disconnect.me pnrws.skype.com ciuvo.com "
-            "gwdang.com trackduck.com reftagger.com teamgum.com extlabs.io"
+            "gwdang.com trackduck.com reftagger.com teamgum.com extlabs.io coupert.com capitaloneshopping.com priceblink.com "
+            "piggy.co karmanow.com sf-helper.net acestream.net browsec.com hola.org anonymox.net zenmate.com"
         ),
         where=NOT_DOCUMENT,
     ),
@@ -172,12 +199,15 @@ RULES: tuple[Rule, ...] = (
             "linksads.pro coolbar.pro skytraf.xyz threatennomore.xyz seemright.xyz yourads.website traffmasta.pw "
             "doubleclickadexchange.net window-promo.com adstomat.ru clickintext.net sheetinglulu.com admanaerofoil.com "
             "73a5b0806e464be8bd4e694c744624f0.com 020dfefc4ac745dab7594f2f771c1ded.com widgets.amung.us "
-            "webwise.net oix.net nebuad.com"
+            "webwise.net oix.net nebuad.com lnkr.us lnkr.fr blinkadr.com divdriver.net youradexchange.com ratexchange.net "
+            "tfxiq.com turbodsp.com konflab.com vsavr.com"
         ),
         endings=("-a.akamaihd.net",),  # how injected frameworks named their hosts: savingsslider-a, cdncache-a, …
         where=NOT_DOCUMENT,
     ),
+    # Mobile carriers' compression, and a family of adware that lives in add-ons which changed hands.
     Rule("isp-script", NoiseClass.INJECTED_ADWARE, parts=("/bmi-int-js/bmi.js",), where=NOT_DOCUMENT),
+    Rule("adware-script", NoiseClass.INJECTED_ADWARE, parts=("/addons/lnkr",), where=NOT_DOCUMENT),
     # ── Samples ────────────────────────────────────────────────────────────────────────────────────────────────────
     Rule(
         "extension-sample",
@@ -185,6 +215,14 @@ RULES: tuple[Rule, ...] = (
         samples=r"\blastpass_?|installGlobalHook\(|__REACT_DEVTOOLS|__VUE_DEVTOOLS|window\.devToolsOptions|\b_PostRPC\(\)"
         r"|\b(?:Block|Fuck)AdBlo| abNoOp|(?:chrome|moz|safari-web)-extension:|\bGM_[a-z]+[A-Z]"
         r"|videodownload2|\.Wondersh",
+    ),
+    # What browsers for phones, and apps with a browser in them, run in each page.
+    Rule("browser-sample", NoiseClass.BROWSER_INTERNAL, samples=r"\b__gCrWeb\b|\b__firefox__\b"),
+    Rule(
+        "webview-sample",
+        NoiseClass.APP_WEBVIEW,
+        samples=r"\bWeixinJSBridge\b|\b_AutofillCallbackHandler\b|\binstantSearchSDKJSBridge|\bWebViewJavascriptBridge\b"
+        r"|\bzaloJSV2\b",
     ),
     Rule("security-sample", NoiseClass.SECURITY_SOFTWARE, samples=r"\bAG_onLoad\b|\bAG_defineProperty\b|kaspersky"),
     Rule("undefined-sample", NoiseClass.BROWSER_BUG, samples=r"^;undefined$"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from collector.normalize.text import clean
 
@@ -14,12 +16,23 @@ _CACHED = 256  # of 2048 characters, raw and clean: a megabyte when somebody mea
 
 _ENDPOINTS = frozenset({"report-uri", "report-to"})
 _NONCES = ("'nonce-", "nonce-", '"nonce-')
+_A_NONCE = "'nonce-'"
 
 
-def policy(raw: str | None) -> str | None:
+class Policy(NamedTuple):
+    """A policy as it may be stored, and as it is judged by: with the place of each nonce, but not the nonce."""
+
+    text: str | None
+    judged: str | None
+
+
+NONE = Policy(None, None)
+
+
+def policy(raw: str | None) -> Policy:
     """At most ``LONGEST`` characters without nonces, ``report-uri`` and ``report-to``; None when nothing is left."""
     if not raw:
-        return None
+        return NONE
     if len(raw) > _CACHED_LENGTH:
         return _cleaned(raw)
     return _cached(raw)
@@ -42,20 +55,25 @@ def policy_hash(cleaned: str | None) -> str | None:
     return hashlib.sha256(canonical.encode()).hexdigest()[:HASH_DIGITS]
 
 
-def _cleaned(raw: str) -> str | None:
-    directives = map(_directive, clean(raw, 2 * LONGEST).split(";"))
+def _cleaned(raw: str) -> Policy:
+    directives = list(map(_directive, clean(raw, 2 * LONGEST).split(";")))
+    return Policy(*(_joined(each) for each in zip(*directives, strict=True)))
+
+
+def _joined(directives: Iterable[str]) -> str | None:
     return "; ".join([directive for directive in directives if directive])[:LONGEST].rstrip() or None
 
 
-def _directive(text: str) -> str:
-    """One directive, or several policies' with commas between them, without what must not be kept."""
+def _directive(text: str) -> tuple[str, str]:
+    """One directive, or several policies' with commas between them, in both forms of :class:`Policy`."""
     lowered = text.lower()
     if "nonce-" not in lowered and "report-" not in lowered:
-        return text.strip()
-    words = [word for word in text.split() if not _is_nonce(word.lower())]
+        return (text := text.strip()), text
+    words = [_A_NONCE if _is_nonce(word.lower()) else word for word in text.split()]
     # All that follows an endpoint goes too: a URL may hold commas, and it holds the site's key.
     names = [word.lower().rpartition(",")[2] for word in words]
-    return " ".join(words[: next((at for at, name in enumerate(names) if name in _ENDPOINTS), None)])
+    words = words[: next((at for at, name in enumerate(names) if name in _ENDPOINTS), None)]
+    return " ".join([word for word in words if word is not _A_NONCE]), " ".join(words)
 
 
 def _is_nonce(word: str) -> bool:

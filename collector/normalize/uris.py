@@ -31,6 +31,7 @@ LOCAL = frozenset({"self", "'self'"})
 # Words that stand where a scheme would, and are none.
 NOT_A_SCHEME = frozenset({"null", "undefined", "localhost"})
 
+_DOCUMENT_SCHEMES = frozenset({"http", "https"})
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,63}):(?!\s)")
 # CSP has browsers send other schemes without what follows, and URLs in lower case. A dot makes it a host.
 _BARE_SCHEME = re.compile(r"[a-z][a-z0-9+-]{1,63}")
@@ -64,6 +65,11 @@ def uri(raw: str | None) -> Uri:
     if len(raw) > _CACHED_LENGTH:
         return _read(raw)
     return _cached(raw)
+
+
+def document_origin(document: Uri) -> str | None:
+    """Whose page it is; None for one that no site serves."""
+    return document.origin if document.scheme in _DOCUMENT_SCHEMES and document.host else None
 
 
 def _read(raw: str) -> Uri:

@@ -197,6 +197,7 @@ def _violation(row: Violation, *, now: int) -> dict[str, Any]:
         "blocked": row.blocked_origin or row.blocked_kind,
         "place": row.place,
         "noise": row.noise_class,
+        "allowed": row.policy_allows,
         "document": row.document_origin or "unknown",
         "project": row.project,
         "count": row.count,

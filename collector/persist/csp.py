@@ -8,11 +8,12 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from collector.persist import noise, other_reports
 from collector.persist.csp_facets import CspFacets
 from collector.persist.csp_fold import MINUTE_MS, Fold, folded
 from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
-from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, OTHER, SAMPLE, TOTALS, VIOLATION
+from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, SAMPLE, TOTALS, VIOLATION
 from collector.persist.csp_states import ignore_new
 from collector.persist.project_activity import ProjectActivity
 from collector.persist.tables import violations
@@ -63,7 +64,8 @@ class CspRows:
             self.facets.store(connection, ordered)
             self.ranks.note(ordered)
         _add_drops(connection, drops)
-        _add_others(connection, intakes)
+        other_reports.store(connection, intakes, refuse_new=self.refuse_new)
+        noise.store(connection, intakes)
         self.activity.note(intakes)
 
     def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:
@@ -182,6 +184,7 @@ def _count_row(fingerprint: str, fold: Fold) -> dict[str, Any]:
         "last_seen": fold.last_seen,
         "document_origin": fold.newest.document_origin,
         "disposition": fold.newest.disposition,
+        "policy_allows": fold.newest.policy_allows,
     }
 
 
@@ -227,12 +230,3 @@ def _add_drops(connection: Connection, drops: Counter[tuple[int, DropReason]]) -
     rows = [{"project_id": p, "reason": reason.value, "count": n} for (p, reason), n in sorted(drops.items()) if n]
     if rows:
         DROP.execute_many(connection, rows)
-
-
-def _add_others(connection: Connection, intakes: Sequence[CspIntake]) -> None:
-    others: Counter[tuple[int, str]] = Counter()
-    for intake in intakes:
-        for kind, count in intake.others:
-            others[intake.project_id, kind] += count
-    if others:
-        OTHER.execute_many(connection, [{"project_id": p, "type": kind, "count": n} for (p, kind), n in sorted(others.items())])

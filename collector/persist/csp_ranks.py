@@ -62,6 +62,14 @@ def next_rank(rank: Rank, count: int, last_seen: int) -> Rank:
     return Rank(count, last_seen, volume, usual, volume - usual, rank.days + (day > rank.seen_day), max(day, rank.seen_day))
 
 
+def together(one: Rank, other: Rank) -> Rank:
+    """The rank of two violations made one. Days on which both were seen are not known: it has those of the longer one."""
+    volume, usual = _together(one.volume, other.volume), _together(one.usual, other.usual)
+    days, seen_day = max(one.days, other.days), max(one.seen_day, other.seen_day)
+    count, seen = one.ranked_count + other.ranked_count, max(one.ranked_seen, other.ranked_seen)
+    return Rank(count, seen, volume, usual, volume - usual, days, seen_day)
+
+
 def ratio(trend: float, now: int) -> float:
     """The trend at ``now`` (ms) as a number: 1 is the usual rate, 28 the most (all is new), towards 0 when it falls silent."""
     return math.exp2(min(trend - now * FADES - STEADY, 64))

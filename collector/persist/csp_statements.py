@@ -8,7 +8,15 @@ from sqlalchemy import Table, bindparam, case, literal_column, select, true, upd
 
 from collector.persist.engine import insert
 from collector.persist.statements import BulkStatement, Statement
-from collector.persist.tables import csp_minutes, csp_samples, csp_totals, drop_totals, other_report_totals, violations
+from collector.persist.tables import (
+    csp_minutes,
+    csp_samples,
+    csp_totals,
+    drop_totals,
+    noise_rule_totals,
+    other_report_totals,
+    violations,
+)
 
 COUNTED = (
     "count",
@@ -19,6 +27,7 @@ COUNTED = (
     "last_seen",
     "document_origin",
     "disposition",
+    "policy_allows",
 )
 
 
@@ -37,6 +46,7 @@ def _violation(dialect: str) -> Any:
             "last_seen": case((newer, given.last_seen), else_=old.last_seen),
             "document_origin": case((newer, given.document_origin), else_=old.document_origin),
             "disposition": case((newer, given.disposition), else_=old.disposition),
+            "policy_allows": case((newer, given.policy_allows), else_=old.policy_allows),
         },
     )
 
@@ -48,7 +58,7 @@ def _counting() -> BulkStatement:
     old, new = violations.c, given.c
     newer = new.last_seen >= old.last_seen
     first = case((new.first_seen < old.first_seen, new.first_seen), else_=old.first_seen)
-    newest = ("last_seen", "document_origin", "disposition")
+    newest = ("last_seen", "document_origin", "disposition", "policy_allows")
     statement = (
         update(violations)
         .where(old.fingerprint == new.fingerprint)
@@ -130,6 +140,7 @@ SAMPLE = Statement(_sample)
 TOTAL = _adding(csp_totals, "project_id", "effective_directive", "disposition", "noise_class")
 DROP = _adding(drop_totals, "project_id", "reason")
 OTHER = _adding(other_report_totals, "project_id", "type")
+NOISE_RULE = _adding(noise_rule_totals, "project_id", "rule")
 
 COUNT_KNOWN = _counting()
 MINUTES: dict[str, BulkStatement | Statement] = {"sqlite": _minutes(), "postgresql": MINUTE}

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -16,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
     text,
 )
 
@@ -47,6 +49,7 @@ violations = Table(
     Column("disposition", Text),  # of the newest report
     Column("noise_class", Text),
     Column("noise_rule", Text),
+    Column("policy_allows", Boolean, nullable=False, server_default=false()),  # of the newest report
     count("count"),
     count("count_enforce"),
     count("count_report"),
@@ -220,5 +223,44 @@ other_report_totals = Table(
     metadata,
     Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
     Column("type", Text, primary_key=True),
+    count("count"),
+)
+noise_rule_totals = Table(
+    "noise_rule_totals",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("rule", Text, primary_key=True),  # grows with the rules that operators name
+    count("count"),
+)
+
+# At most SLOTS_PER_TYPE rows a project and type: a slot is overwritten, never added.
+other_samples = Table(
+    "other_samples",
+    metadata,
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("slot", SmallInteger, primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+    Column("document_uri", Text),
+    Column("user_agent", Text),
+    Column("body", Text, nullable=False),  # JSON object: the fields that are kept
+    sqlite_with_rowid=False,
+)
+
+# The script inventory: one row a version of a script and origin of pages, at most SCRIPTS_PER_PROJECT a project and one that
+# sums up the rest; COLLECTOR_CSP_VIOLATION_RETENTION.
+csp_scripts = Table(
+    "csp_scripts",
+    metadata,
+    Column("id", Id, primary_key=True, autoincrement=True),
+    Column("project_id", Id, ForeignKey("projects.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("fingerprint", Text, nullable=False, unique=True),  # 32 hex digits over the project and the next five
+    Column("document_origin", Text),
+    Column("url", Text),  # without query
+    Column("hash", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("destination", Text, nullable=False),
+    Column("first_seen", BigInteger, nullable=False),
+    Column("last_seen", BigInteger, nullable=False, index=True),
     count("count"),
 )

@@ -29,10 +29,13 @@ from collector.persist.csp_tables import csp_hours as csp_hours
 from collector.persist.csp_tables import csp_minutes as csp_minutes
 from collector.persist.csp_tables import csp_policies as csp_policies
 from collector.persist.csp_tables import csp_samples as csp_samples
+from collector.persist.csp_tables import csp_scripts as csp_scripts
 from collector.persist.csp_tables import csp_totals as csp_totals
 from collector.persist.csp_tables import drop_totals as drop_totals
 from collector.persist.csp_tables import ignore_rules as ignore_rules
+from collector.persist.csp_tables import noise_rule_totals as noise_rule_totals
 from collector.persist.csp_tables import other_report_totals as other_report_totals
+from collector.persist.csp_tables import other_samples as other_samples
 from collector.persist.csp_tables import violation_audit as violation_audit
 from collector.persist.csp_tables import violation_clients as violation_clients
 from collector.persist.csp_tables import violation_facets as violation_facets

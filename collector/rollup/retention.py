@@ -169,6 +169,10 @@ RULES = (
     ),
     Rule("csp_minutes", "counts by the minute, folded into hours", lambda keep: keep.csp_minutes, _folded_minutes),
     Rule("csp_hours", "counts by the hour, folded into days", lambda keep: keep.csp_hours, _folded_hours),
+    Rule(
+        "csp_scripts", "scripts not loaded for as long", lambda keep: keep.violations, _older(tables.csp_scripts, "last_seen")
+    ),
+    Rule("other_samples", "samples beside CSP", lambda keep: keep.violations, _older(tables.other_samples, "seen_at")),
     Rule("agent_stats", "agent reports", lambda keep: keep.agent_stats, _older(tables.agent_stats, "received_at")),
     Rule(
         "agent_report_ids",

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from collector.persist.tables import csp_totals, drop_totals, other_report_totals, projects
+from collector.rollup.noise import matches
 
 
 class CspTotal(msgspec.Struct, frozen=True, order=True):
@@ -37,11 +38,12 @@ class OtherReportTotal(msgspec.Struct, frozen=True, order=True):
 
 
 class Totals(NamedTuple):
-    """All sums of one moment, each list ordered by its labels."""
+    """All sums of one moment, each list ordered by its labels; ``matches`` are reports by noise rule, of all projects."""
 
     csp: list[CspTotal]
     drops: list[DropTotal]
     others: list[OtherReportTotal]
+    matches: dict[str, int]
 
 
 def totals(connection: Connection) -> Totals:
@@ -57,4 +59,5 @@ def totals(connection: Connection) -> Totals:
         ),
         drops=sorted(DropTotal(*row) for row in connection.execute(by_reason)),
         others=sorted(OtherReportTotal(*row) for row in connection.execute(by_type)),
+        matches=matches(connection).by_rule,
     )

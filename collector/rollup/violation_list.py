@@ -132,6 +132,7 @@ def shown(row: RowMapping, now: int) -> Violation:
         first_seen=time(row["first_seen"]),
         last_seen=time(row["last_seen"]),
         place=row["place"] or None,
+        policy_allows=row["policy_allows"],
         state=State(row["state"]),
         state_at=None if row["state_at"] is None else time(row["state_at"]),
         state_by=row["state_by"],

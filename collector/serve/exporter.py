@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -11,14 +11,16 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
+from collector.normalize.noise import Rule
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.totals import Totals, totals
 from collector.serve import families
 
 MEDIA = ("text/plain", "application/openmetrics-text")
+MAX_RULE_LABELS = 100
 
 
 @Operation(media=MEDIA)
@@ -28,6 +30,7 @@ async def get_metrics(request: web.Request) -> web.Response:
     sums = await app[STORE].read(totals)
     read = [
         *_csp(sums),
+        _noise(sums.matches, app[NOISE].rules),
         *_deployment(app[SNAPSHOTS].current),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
         *_jobs(app[SCHEDULE], app[NOW]()),
@@ -64,6 +67,14 @@ def _csp(sums: Totals) -> Iterator[Metric]:
     for other in sums.others:
         others.add_metric([other.project, other.type], other.count)
     yield from (reports, dropped, others)
+
+
+def _noise(matches: Mapping[str, int], rules: Sequence[Rule]) -> Metric:
+    """The first rules in effect alone, by rank: the names come from an operator's file, and are labels here."""
+    matched = families.NOISE_MATCHES.empty()
+    for rule in rules[:MAX_RULE_LABELS]:
+        matched.add_metric([rule.name], matches.get(rule.name, 0))
+    return matched
 
 
 def _deployment(snapshot: Snapshot | None) -> Iterator[Metric]:

@@ -43,6 +43,7 @@ CSP_DROPPED = Family(
 OTHER_REPORTS = Family(
     "collector_other_reports_total", "Reports of the Reporting API that are not about CSP.", ("project", "type")
 )
+NOISE_MATCHES = Family("collector_noise_rule_matches_total", "CSP reports that a noise rule matched, by rank.", ("rule",))
 
 # Of the current snapshot; absent before the first.
 WORKSPACES = Family("collector_deployment_workspaces", "Workspaces by the state of their newest build.", ("status",))
@@ -64,5 +65,16 @@ JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
 
-COLLECTED = (CSP_REPORTS, CSP_DROPPED, OTHER_REPORTS, WORKSPACES, SESSIONS, LATENCY, RX_BYTES, TX_BYTES, SNAPSHOT_AT)
+COLLECTED = (
+    CSP_REPORTS,
+    CSP_DROPPED,
+    OTHER_REPORTS,
+    NOISE_MATCHES,
+    WORKSPACES,
+    SESSIONS,
+    LATENCY,
+    RX_BYTES,
+    TX_BYTES,
+    SNAPSHOT_AT,
+)
 OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

@@ -10,8 +10,9 @@ from prometheus_client import REGISTRY
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
 from collector.serve.families import Family
-from collector.wire.csp import DIRECTIVES, OTHER_TYPE, OTHER_TYPES
+from collector.wire.csp import DIRECTIVES
 from collector.wire.deployment import SessionCounts
+from collector.wire.other_reports import OTHER_TYPE, OTHER_TYPES
 from collector.wire.records import DropReason, NoiseClass
 
 HEAD = """# Metrics

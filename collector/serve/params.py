@@ -88,6 +88,8 @@ def asked(request: web.BaseRequest, kind: type[S]) -> S:
         text = request.query.get(field.name, "")
         if not text and field.required:
             raise invalid(field.name, "must be given")
+        if "\0" in text:  # PostgreSQL has no text with it
+            raise invalid(field.name, "must not hold a NUL character")
         if text:
             given[field.name] = text.split(",") if isinstance(field.default, frozenset) else text
     try:

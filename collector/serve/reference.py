@@ -10,7 +10,7 @@ from collector.wire.identity import Scope
 
 HEAD = """# API
 
-<!-- Made by `collector api docs`. Change the handlers and ROUTES in collector/app.py, or collector/serve/reference.py. -->
+<!-- Made by `collector api docs`. Change the handlers and ROUTES in collector/routes.py, or collector/serve/reference.py. -->
 
 Every route of the service. Bodies are JSON in UTF-8, times RFC 3339 in UTC. A running service serves the same as an OpenAPI
 3.1 document at `/api/v2/openapi.json`, to generate a client from, and with `CODER_SWAGGER_ENABLE=true` as a page at
@@ -41,6 +41,9 @@ Slashes in a row count as one. Pages and probes answer `HEAD` like `GET`. A pref
 
 TAIL = """## CSP reports
 
+What becomes of a report, and how often it is delivered, stands in [csp.md](csp.md); what is noise in [noise.md](noise.md);
+how a policy is made of it in [policy.md](policy.md).
+
 The shape decides, not the content type: an object with `csp-report`, an array of the Reporting API, or one object with
 `type` and `body`. An object may have 64 KiB, an array 1 MiB and 1,000 entries; gzip and deflate are inflated within the same
 limits. Entries of an array are judged one by one: a bad one is counted as dropped and the others are stored. A body that is
@@ -68,7 +71,8 @@ states stay. Who changed what is kept for a year. A request that changes anythin
 service's own pages.
 
 A project may make `COLLECTOR_CSP_NEW_VIOLATIONS` violations an hour. The reports of further ones are counted in one violation
-a directive and noise class, whose `blocked_kind` is `overflow`.
+a directive and noise class, whose `blocked_kind` is `overflow`. `policy_allows` says that the policy of the newest report seems
+to allow what was blocked ([why](csp.md#policy_allows)).
 
 ## Projects
 

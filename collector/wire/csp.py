@@ -10,24 +10,6 @@ import msgspec
 
 CSP_VIOLATION = "csp-violation"
 
-# What a type is counted as when it is not about CSP: a closed list, because it becomes a metric label.
-OTHER_TYPES = frozenset(
-    {
-        "coep",
-        "coop",
-        "crash",
-        "csp-hash",
-        "deprecation",
-        "document-policy-violation",
-        "integrity-violation",
-        "intervention",
-        "network-error",
-        "permissions-policy-violation",
-        "test",
-    }
-)
-OTHER_TYPE = "other"
-
 # Every directive of CSP 1 to 3, Trusted Types, and those that browsers once knew; it becomes a metric label.
 DIRECTIVES = frozenset(
     {

@@ -63,6 +63,7 @@ class CspReport(msgspec.Struct, frozen=True, gc=False):
     age_ms: int  # how long before its delivery it happened; 0 for legacy reports
     sample: Sample
     policy_hash: str | None = None  # of the policy without nonces and report endpoints, whatever the order of its sources
+    policy_allows: bool = False  # the policy it came with seems to allow it: a redirect and 'strict-dynamic' look like that
 
     @property
     def group(self) -> tuple[str | None, str, NoiseClass | None, str]:
@@ -70,18 +71,34 @@ class CspReport(msgspec.Struct, frozen=True, gc=False):
         return self.effective_directive, self.blocked_key, self.noise_class, self.place
 
 
+class Script(msgspec.Struct, frozen=True, gc=False):
+    """A script in one version, as a ``csp-hash`` report names it; the URL has no query."""
+
+    document_origin: str | None
+    url: str | None
+    hash: str  # sha256-…, sha384-… or sha512-…, in base64
+    type: str
+    destination: str
+
+
 class OtherReport(msgspec.Struct, frozen=True, gc=False):
     """A report of the Reporting API that is not about CSP; ``type`` is from a closed list, else "other"."""
 
     type: str
+    age_ms: int  # how long before its delivery it happened
+    document_uri: str | None
     document_origin: str | None
+    user_agent: str | None
+    fields: tuple[tuple[str, str | int | float | bool], ...]  # of its body: those that are kept, clean and masked
+    about: str  # what tells it from others of its type; samples that agree in it overwrite each other
+    script: Script | None = None  # of a csp-hash
 
 
 class CspIntake(msgspec.Struct, frozen=True, gc=False):
     """All that one POST to /csp/reports brought, stored whole or not at all.
 
-    ``fingerprints`` is parallel to ``reports``. ``drops`` and ``others`` count by reason and by type. ``client`` is the
-    mark of who sent it (``persist/sketch.py``), of which neither address nor browser can be had.
+    ``fingerprints`` is parallel to ``reports``. ``drops`` counts by reason. ``client`` is the mark of who sent it
+    (``persist/sketch.py``), of which neither address nor browser can be had.
     """
 
     project_id: int
@@ -90,7 +107,7 @@ class CspIntake(msgspec.Struct, frozen=True, gc=False):
     reports: tuple[CspReport, ...] = ()
     fingerprints: tuple[str, ...] = ()
     drops: tuple[tuple[DropReason, int], ...] = ()
-    others: tuple[tuple[str, int], ...] = ()
+    others: tuple[OtherReport, ...] = ()
     client: int | None = None
 
 

@@ -95,6 +95,7 @@ class Violation(msgspec.Struct, frozen=True):
     days: int = 1  # on which it was seen, UTC
     clients: int = 0  # the highest estimate of one day
     trend: float = 1.0  # its rate as a multiple of what is usual for it: 1 is steady, at most 28
+    policy_allows: bool = False  # whether the policy of the newest report seems to allow it: a blocked redirect looks like that
 
 
 class ViolationPage(msgspec.Struct, frozen=True):

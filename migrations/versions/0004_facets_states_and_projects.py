@@ -1,14 +1,14 @@
 """Facets and states of violations, the columns they are listed by, and what projects are configured with.
 
 Revision: 0004
-Revises: 0002
+Revises: 0003
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0004"
-down_revision = "0002"
+down_revision = "0003"
 
 ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 RANKED = ("ranked_count", "ranked_seen", "trend")

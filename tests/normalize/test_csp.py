@@ -169,6 +169,25 @@ def test_a_missing_document_is_the_envelopes_url() -> None:
     assert only(body).document_origin == "https://shop.example"
 
 
+@pytest.mark.parametrize(
+    ("policy", "blocked", "allows"),
+    [
+        ("script-src-elem https://cdn.example", "https://cdn.example/a.js?v=1", True),
+        ("script-src-elem https://cdn.example", "https://other.example/a.js", False),
+        ("default-src 'self'", "https://shop.example/a.js", True),
+        ("script-src 'unsafe-inline'", "inline", True),
+        ("script-src 'unsafe-inline' 'nonce-4f9c2b'", "inline", False),
+        ("script-src 'strict-dynamic' 'nonce-4f9c2b' https:", "https://cdn.example/a.js", False),
+        ("script-src https:; report-uri /r", "https://cdn.example/a.js", True),
+        ("", "inline", False),
+        ("script-src *; ; ,", "", False),
+    ],
+)
+def test_a_report_that_its_own_policy_allows_is_marked(policy: str, blocked: str, *, allows: bool) -> None:
+    """Only where the policy allows it for certain; what a nonce or strict-dynamic decides is not certain."""
+    assert only(legacy(original_policy=policy, blocked_uri=blocked)).policy_allows is allows
+
+
 def test_drops_and_others_are_counted() -> None:
     """What becomes no violation is counted by a word of a closed list."""
     batch = arrived(payload("batch-with-bad-entries"), user_agent=None)
@@ -192,10 +211,14 @@ def test_entries_past_the_limit_are_counted_and_not_looked_at(late: str) -> None
 
 def test_the_same_body_is_normalized_once_a_browser() -> None:
     """Bytes that come again bring the very same record, unless another browser family sends them."""
-    body = payload("chromium-legacy-image")
-    assert only(body) is only(body)
-    assert only(body, "Mozilla/5.0 Gecko/20100101 Firefox/153.0").sample.user_agent == "Firefox 153"
-    assert only(body).sample.user_agent == "Chrome 156"
+    body, remembered = payload("chromium-legacy-image"), csp.Remembered()
+
+    def report(user_agent: str) -> CspReport:
+        return remembered.arrived(body, user_agent=user_agent).reports[0]
+
+    assert report(CHROME) is report(CHROME)
+    assert report("Mozilla/5.0 Gecko/20100101 Firefox/153.0").sample.user_agent == "Firefox 153"
+    assert report(CHROME).sample.user_agent == "Chrome 156"
 
 
 def test_what_is_remembered_is_bounded() -> None:
@@ -204,9 +227,9 @@ def test_what_is_remembered_is_bounded() -> None:
     nothing = Arrived(())
     kept = []
     for number in range(10_000):
-        remembered.put(b"%04096d" % number, None, nothing)
+        remembered._put(b"{%04095d" % number, None, nothing)
         kept.append(remembered._bytes)
 
-    assert remembered.get(b"%04096d" % 9_999, None) is nothing
+    assert remembered.arrived(b"{%04095d" % 9_999, user_agent=None) is nothing
     assert max(kept) <= remembered.BYTES
     assert len(remembered._arrived) * 4096 <= remembered.BYTES

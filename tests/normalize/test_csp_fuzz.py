@@ -13,14 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from collector.normalize import other_reports
 from collector.normalize.csp import INT32, MAX_AGE_MS, Arrived, arrived
 from collector.normalize.fingerprint import fingerprint
 from collector.normalize.masking import masked
 from collector.normalize.policy import policy
 from collector.normalize.uris import uri
-from collector.wire.csp import DIRECTIVES, OTHER_TYPES, LegacyReport, ReportingBody
+from collector.wire.csp import DIRECTIVES, LegacyReport, ReportingBody
 from collector.wire.errors import InvalidReport
-from collector.wire.records import CspReport
+from collector.wire.other_reports import OTHER_TYPES
+from collector.wire.records import CspReport, OtherReport
 
 BODIES = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "payloads" / "csp").glob("*.body"))]
 SMALL = [body for body in BODIES if len(body) < 8192]
@@ -69,11 +71,14 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 ENVELOPE = ("document-url", "age", "type", "url", "body", "user_agent", "csp-report")
 KEYS = st.sampled_from((*LegacyReport.__struct_encode_fields__, *ReportingBody.__struct_encode_fields__, *ENVELOPE))
 REPORTS = st.dictionaries(KEYS, VALUES, max_size=12)
+OTHER_KEYS = st.sampled_from((*other_reports.TEXTS, *other_reports.NUMBERS, *other_reports.FLAGS, "server_ip"))
+OTHER_BODIES = st.dictionaries(OTHER_KEYS, VALUES, max_size=12)
 TYPES = st.one_of(st.just("csp-violation"), st.sampled_from(sorted(OTHER_TYPES)), VALUES)
 ENTRIES = st.one_of(
     st.fixed_dictionaries({"csp-report": st.one_of(REPORTS, VALUES)}),
     st.fixed_dictionaries(
-        {"type": TYPES, "body": st.one_of(REPORTS, VALUES)}, optional={"age": VALUES, "url": VALUES, "user_agent": VALUES}
+        {"type": TYPES, "body": st.one_of(REPORTS, OTHER_BODIES, VALUES)},
+        optional={"age": VALUES, "url": VALUES, "user_agent": VALUES},
     ),
     REPORTS,
     VALUES,
@@ -99,8 +104,26 @@ def assert_canonical(brought: Arrived) -> None:
     """What holds of everything that normalization makes."""
     for report in brought.reports:
         assert_canonical_report(report)
-    assert all(other.type in OTHER_TYPES | {"other"} for other in brought.others)
+    for other in brought.others:
+        assert_canonical_other(other)
     assert all(count > 0 for _, count in brought.drops)
+
+
+def assert_canonical_other(report: OtherReport) -> None:
+    """What holds of every report that is not about CSP."""
+    assert report.type in OTHER_TYPES | {"other"}
+    assert 0 <= report.age_ms <= MAX_AGE_MS
+    for name, value in report.fields:
+        if isinstance(value, str):
+            assert name in other_reports.TEXTS
+            assert is_storable(value), (name, value)
+            assert len(value) <= 2048, name
+        else:
+            assert name in other_reports.NUMBERS | other_reports.FLAGS
+            assert abs(value) <= other_reports.HIGHEST
+    for field, text in strings(report.script):
+        assert is_storable(text), (field, text)
+        assert len(text) <= 2048, field
 
 
 def assert_canonical_report(report: CspReport) -> None:
@@ -178,7 +201,7 @@ def test_cleaning_twice_changes_nothing(text: str) -> None:
     """What has been cleaned is clean: a stored text, sent again, is stored the same."""
     once = uri(text).text
     assert uri(once).text == once
-    assert policy(policy(text)) == policy(text)
+    assert policy(policy(text).text).text == policy(text).text
     assert masked(masked(text)) == masked(text)
 
 
@@ -211,4 +234,4 @@ def test_thousands_of_texts(text: str) -> None:
     """The same idempotence over many more texts."""
     once = uri(text).text
     assert uri(once).text == once
-    assert policy(policy(text)) == policy(text)
+    assert policy(policy(text).text).text == policy(text).text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from collector.normalize.filters import noise
+from collector.normalize.filters import SHIPPED
 from collector.normalize.noise import RULES, Rule
 from collector.wire.records import NoiseClass
 
@@ -28,7 +28,7 @@ def judged(
     directive: str = "script-src",
 ) -> Rule | None:
     """The rule of a report on the shop's page."""
-    return noise(blocked=blocked, source=source, document=document, sample=sample, directive=directive)
+    return SHIPPED.rule(blocked=blocked, source=source, document=document, sample=sample, directive=directive)
 
 
 def named(rule: Rule | None) -> NoiseClass | None:

@@ -94,6 +94,13 @@ async def test_noise_is_hidden_until_it_is_asked_for(site: Site) -> None:
     assert with_noise.index("chrome-extension:") < with_noise.index("https://cdn.example.net")
 
 
+async def test_what_its_own_policy_seems_to_allow_is_marked(site: Site) -> None:
+    """The mark says that a redirect or strict-dynamic may be behind it; the violation is shown like any other."""
+    await site.sign_in()
+    await site.violation(blocked_origin="https://cdn.example.net", policy_allows=True)
+    assert "its policy seems to allow it" in _text(await site.page())
+
+
 async def test_nothing_but_noise_is_said(site: Site) -> None:
     """A table that is empty because of the filter says so, and how much was left out."""
     await site.sign_in()

@@ -85,6 +85,7 @@ async def test_what_is_answered_of_a_violation(store: Store) -> None:
                     "days": 1,
                     "clients": 0,
                     "trend": 28.0,
+                    "policy_allows": False,
                 }
             ],
             "next": None,

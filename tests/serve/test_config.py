@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from collector.__main__ import main
-from collector.app import ROUTES
 from collector.config.options import OPTIONS, Option
+from collector.routes import ROUTES
 from tests.inside import Inside, running
 from tests.page import PAGE, differences
 from tests.service import Service, run_service

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from collector.wire.csp import DIRECTIVES, OTHER_TYPES, Entry, LegacyReport, ReportingBody
+from collector.wire.csp import DIRECTIVES, Entry, LegacyReport, ReportingBody
+from collector.wire.other_reports import OTHER_TYPES
 
 
 def test_both_formats_have_the_same_fields() -> None:

@@ -1,14 +1,14 @@
 """Tokens have a name and may have scopes.
 
-Revision: 0002
-Revises: 0007
+Revision: 0003
+Revises: 0002
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0007"
+revision = "0003"
+down_revision = "0002"
 
 
 def upgrade() -> None:

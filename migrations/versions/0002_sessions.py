@@ -1,13 +1,13 @@
 """Sessions of the pages, each behind the token that it was begun with.
 
-Revision: 0007
+Revision: 0002
 Revises: 0001
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
+revision = "0002"
 down_revision = "0001"
 
 
