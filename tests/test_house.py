@@ -246,7 +246,8 @@ def test_ctrl_c_ends_make_run_without_an_error(tmp_path: Path) -> None:
             shown += os.read(ours, 4096)
         return shown
 
-    making = ["setsid", "--ctty", "make", "--directory", str(tmp_path), "run"]
+    # What runs the tests in the background may have them ignore the signal, which bash then cannot trap.
+    making = ["env", "--default-signal=INT", "setsid", "--ctty", "make", "--directory", str(tmp_path), "run"]
     with subprocess.Popen(making, stdin=terminal, stdout=terminal, stderr=terminal) as running:
         shown_until(b"serving")
         os.write(ours, b"\x03")
