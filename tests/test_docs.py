@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from collector.config.options import OPTIONS
+from collector.config.reference import reference as config_reference
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
 from collector.rollup.snapshot import refresh
 from collector.routes import ROUTES
@@ -40,6 +41,11 @@ def test_the_metrics_are_documented_as_they_are() -> None:
 def test_the_api_is_documented_as_it_is() -> None:
     """docs/api.md is what ``collector api docs`` prints: every route of ROUTES, every parameter, every scope."""
     assert (ROOT / "docs/api.md").read_text() == api_reference(ROUTES)
+
+
+def test_the_options_are_documented_as_they_are() -> None:
+    """docs/configuration.md is what ``collector config docs`` prints: every option, its default, and whether it acts."""
+    assert (ROOT / "docs/configuration.md").read_text() == config_reference()
 
 
 def test_options_have_the_documented_defaults() -> None:

@@ -23,11 +23,12 @@ LEVELS = 2  # of a group, which the page shows
 def deployment_config(loaded: Loaded) -> DeploymentConfig:
     """The answer for what ``loaded`` holds; no secret is in it."""
     tree: dict[str, Any] = {}
-    for path, value in WITHOUT_OPTION.items():
-        _put(tree, path, value)
     for option in OPTIONS:
         if option.path:
             _put(tree, option.path, _config_value(option, loaded.values[option.name]))
+    for path, value in WITHOUT_OPTION.items():
+        _put(tree, path, value)
+    tree = dict(sorted(tree.items()))  # as the page lists them
     by_name = {option.name: option for option in OPTIONS}
     return DeploymentConfig(tree, tuple(_option(by_name[name], loaded, by_name) for name in sorted(by_name, key=str.encode)))
 

@@ -23,6 +23,7 @@ OWN_PREFIX = "COLLECTOR_"
 LONGEST_SHOWN_VALUE = 100
 # What Coder's server makes of it too: one switch outranks the number, and both answer for it.
 NO_LIMITS, API_LIMIT = "Disable All Rate Limits", "API Rate Limit"
+OLD_ADDRESS, HTTP_ADDRESS, TLS_ADDRESS, TLS = "Address", "HTTP Address", "TLS Address", "TLS Enable"
 _USERINFO = re.compile(r"(?<=://)[^\s/?#]*@")
 
 
@@ -84,6 +85,8 @@ def load(
     read = {name: spoken[speaker.name] for name, speaker in speakers.items()}
     if read.get(NO_LIMITS):
         read[API_LIMIT] = -1
+    if read.get(OLD_ADDRESS, values.NOWHERE) != values.NOWHERE:
+        read[TLS_ADDRESS if read[TLS] else HTTP_ADDRESS] = read[OLD_ADDRESS]
     settings = Settings(**{option.setting: read[option.name] for option in options if option.setting})
     settings_module.check(settings)
     sources = {name: given[speaker.name].source for name, speaker in speakers.items()}

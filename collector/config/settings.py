@@ -16,6 +16,7 @@ class Settings:
     """What the service runs with. Each attribute is filled by the option whose ``setting`` names it."""
 
     write_config: bool  # print the options as YAML and end
+    address: HostPort  # the older name: where it is set, one of the two that replaced it has its value
     http_address: HostPort  # port below 0: plain HTTP is off
     access_url: str  # "" when not set
     redirect_to_access_url: bool

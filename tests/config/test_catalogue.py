@@ -231,3 +231,15 @@ def test_no_text_breaks_a_structure(option: Option, text: str) -> None:
 def test_no_secret_stands_in_a_file() -> None:
     """A secret has no key in YAML: it cannot be written to a file that others read."""
     assert [option.name for option in SECRETS if option.yaml] == []
+
+
+def test_the_older_address_is_that_of_what_is_served() -> None:
+    """CODER_ADDRESS moves HTTPS when it is served, else plain HTTP; the sources stay those of what was said."""
+    plain = load({"address": ["127.0.0.1:99"]}, {})
+    assert (str(plain.settings.http_address), str(plain.settings.tls_address)) == ("127.0.0.1:99", "127.0.0.1:3443")
+    assert plain.source("HTTP Address") is Source.DEFAULT
+    assert not plain.warnings
+
+    tls = {"CODER_TLS_ENABLE": "true", "CODER_TLS_CERT_FILE": "c.pem", "CODER_TLS_KEY_FILE": "k.pem"}
+    secure = load({}, {**tls, "CODER_ADDRESS": "127.0.0.1:98", "CODER_HTTP_ADDRESS": "127.0.0.1:97"})
+    assert (str(secure.settings.http_address), str(secure.settings.tls_address)) == ("127.0.0.1:97", "127.0.0.1:98")
