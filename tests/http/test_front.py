@@ -68,16 +68,22 @@ async def test_wrong_paths_of_the_api_are_limited(tmp_path: Path) -> None:
 
 
 async def test_the_sixth_request_of_a_minute_is_refused(tmp_path: Path) -> None:
-    """With a limit of 5 it gets 429 with the documented body and headers; another route and another caller are not affected."""
+    """With a limit of 5 it gets 429 with the documented body and headers; another user, another route and intake do not."""
     async with running("sqlite", tmp_path, CODER_API_RATE_LIMIT="5") as inside:
-        path = "/api/v2/csp/violations"
+        await ready(inside)
+        path = "/api/v2/deployment/stats"
+        auditor = {"Coder-Session-Token": await inside.token("auditor")}
         assert [await status(inside, "GET", path, **inside.owner) for _ in range(5)] == [200] * 5
         async with inside.client.get(path, headers=inside.owner) as response:
             message = "You've been rate limited for sending more than 5 requests in 1m0s."
             assert (response.status, await response.json()) == (429, {"message": message})
             assert (response.headers["Retry-After"], response.headers["X-RateLimit-Remaining"]) == ("60", "0")
-        assert await status(inside, "GET", path) == 401
-        assert await status(inside, "GET", "/metrics", **inside.owner) == 200
+            assert response.headers["X-RateLimit-Limit"] == "5"
+            assert int(response.headers["X-RateLimit-Reset"]) % 60 == 0
+        assert await status(inside, "GET", path, **auditor) == 200
+        assert await status(inside, "GET", "/api/v2/deployment/config", **inside.owner) == 200
+        for _ in range(6):
+            assert await inside.post(inside.csp_path, json.dumps(REPORT)) == (200, "ok")
 
 
 async def test_an_owner_may_go_past_the_limit(tmp_path: Path) -> None:

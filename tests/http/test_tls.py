@@ -21,6 +21,7 @@ from collector.routes import ROUTES
 from collector.wire.errors import InvalidOption
 from tests.certificates import Authority, Pair
 from tests.inside import Inside, running
+from tests.page import PAGE, SET, answer_of, misshapen
 from tests.postgres import free_port
 from tests.requirements import program
 from tests.serve.state import ready
@@ -110,6 +111,16 @@ async def test_every_route_answers_over_https_as_over_http(authority: Authority,
         url = f"https://127.0.0.1:{served.port}{served.inside.csp_path}"
         async with client.post(url, data=json.dumps(REPORT), ssl=context) as response:
             assert (response.status, await response.json()) == (200, "ok")
+
+
+async def test_the_ten_operations_answer_over_https(authority: Authority, tmp_path: Path) -> None:
+    """Each operation of the page is a 200 in its shape, for a client that trusts the authority."""
+    async with secured(authority, tmp_path, authority.pair("one"), **SET) as served:
+        await ready(served.inside)
+        base = f"https://127.0.0.1:{served.port}"
+        answers = {operation: await answer_of(served.inside, operation, base, served.client()) for operation in PAGE}
+
+    assert misshapen(answers) == []
 
 
 async def test_each_name_is_shown_its_certificate(authority: Authority, tmp_path: Path) -> None:
