@@ -9,7 +9,7 @@ then it is counted among the others, which are one row with the value "".
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache, partial
 from typing import Any, NamedTuple
@@ -32,8 +32,11 @@ VALUE_LONGEST = 300
 PATH_SEGMENTS = 3
 DAY_MS = 86_400_000
 STALE_MS = 3_600_000  # a value that was not seen for so long makes room for another
-KNOWN_LIMIT = 5_000  # violations whose values are remembered: some 30 MB; a forgotten one costs a SELECT
+KNOWN_LIMIT = (
+    5_000  # violations whose values are remembered: some 30 MB; beyond it they are forgotten, which costs a SELECT each
+)
 FAMILIAR_LIMIT = 10_000  # sights that are remembered: some 10 MB; a forgotten one is written at once
+AGAIN_LIMIT = 50_000  # sights in a list before they are added up
 ROWS_PER_FLUSH = 1_000  # of one transaction: about 10 ms
 FEW_CLIENTS = 16  # until a day has so many, each is stored with its batch
 
@@ -65,10 +68,11 @@ class CspFacets:
 
     def __init__(self) -> None:
         self._policies = CspPolicies()
-        self._known: OrderedDict[str, Known] = OrderedDict()
-        self._familiar: set[Sight] = set()
-        self._pending: dict[Sight, int] = {}  # reports that are committed, and not counted with their values yet
-        self._unsettled: dict[Sight, int] = {}  # the same, of the transaction under way
+        self._known: dict[str, Known] = {}
+        self._familiar: dict[Sight, Sight] = {}  # each as the one object that stands for it below
+        self._pending: Counter[Sight] = Counter()  # reports that are committed, and not counted with their values yet
+        self._again: list[Sight] = []  # more of them, one by one: adding up is cheaper for many at once
+        self._unsettled: list[Sight] = []  # the same, of the transaction under way
         self._under: list[tuple[str, str]] = []  # fingerprint, policy: seen together for the first time in the call under way
         self._at = 0  # when the newest of them was received
         self._changed: set[str] = set()  # violations whose sketch is not written yet
@@ -85,18 +89,18 @@ class CspFacets:
         sketches = []
         familiar, again = self._familiar, self._unsettled
         for fingerprint, fold in folds.items():
-            at = fold.intake.received_at
             for report in fold.reports:
                 sample = report.sample
                 sight = fingerprint, sample.document_uri, sample.user_agent, sample.blocked_uri, report.policy_hash
-                if sight in familiar:
-                    again[sight] = again.get(sight, 0) + 1
+                same = familiar.get(sight)
+                if same is not None:
+                    again.append(same)
                     continue
-                familiar.add(sight)
+                familiar[sight] = sight
                 for kind, value in _values(sight):
-                    key = self._place(connection, (fingerprint, kind, value), sample.policy or "", at, stale)
-                    _sum(new, key, Tally(fold.intake.project_id, 1, at))
-            if self._has_new_clients(fingerprint, fold.clients, at):
+                    key = self._place(connection, (fingerprint, kind, value), sample.policy or "", self._at, stale)
+                    _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
+            if self._has_new_clients(fingerprint, fold.clients):
                 sketches.append(self._seen(fingerprint))
         forget_values(connection, stale)
         _add_values(connection, new)
@@ -106,20 +110,22 @@ class CspFacets:
     def ended(self, *, whole: bool) -> None:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
         if whole:
-            for sight, count in self._unsettled.items():
-                self._pending[sight] = self._pending.get(sight, 0) + count
+            self._again += self._unsettled
             self._changed |= self._unsettled_changed
+            if len(self._again) > AGAIN_LIMIT:
+                self._add_up()
         if not whole or self._in_doubt:
             # What is known may be what was rolled back. Reading it again is simpler than knowing better.
             self._familiar.clear()
             self._known.clear()
             self._policies.forget()
         self._in_doubt = not whole
-        self._unsettled, self._unsettled_changed = {}, set()
+        self._unsettled, self._unsettled_changed = [], set()
 
     async def flush(self, write: Write) -> None:
         """Write the counters that have changed, through ``write``. What a failure leaves unwritten waits for the next call."""
-        sights, self._pending = self._pending, {}
+        self._add_up()
+        sights, self._pending = self._pending, Counter()
         changed, self._changed = self._changed, set()
         try:
             for some in _slices(list(sights)):
@@ -130,10 +136,13 @@ class CspFacets:
                 await write(partial(self._add_sketches, fingerprints=names))
                 changed.difference_update(names)
         except BaseException:
-            for sight, count in sights.items():
-                self._pending[sight] = self._pending.get(sight, 0) + count
+            self._pending.update(sights)
             self._changed |= changed
             raise
+
+    def _add_up(self) -> None:
+        self._pending.update(self._again)
+        self._again = []
 
     def _add_sights(self, connection: Connection, sights: Mapping[Sight, int]) -> None:
         """Count the values of sights; one that has lost its row since is among the others."""
@@ -159,17 +168,15 @@ class CspFacets:
         self._at = at
 
     def _learn(self, connection: Connection, folds: Mapping[str, Fold]) -> None:
-        unknown = []
-        for fingerprint, fold in folds.items():
-            if fingerprint in self._known:
-                self._known.move_to_end(fingerprint)
-            else:
-                unknown.append(fingerprint)
-                self._known[fingerprint] = Known(fold.intake.project_id, {})
+        unknown = [fingerprint for fingerprint in folds if fingerprint not in self._known]
+        if not unknown:
+            return
+        if len(self._known) + len(unknown) > KNOWN_LIMIT:
+            self._known = {name: known for name in folds if (known := self._known.get(name)) is not None}
+        for fingerprint in unknown:
+            self._known[fingerprint] = Known(folds[fingerprint].intake.project_id, {})
         for fingerprint, kind, value, at in known_values(connection, unknown):
             self._known[fingerprint].values.setdefault(kind, {})[value] = at
-        while len(self._known) > max(KNOWN_LIMIT, len(folds)):
-            self._known.popitem(last=False)
 
     def _place(self, connection: Connection, key: Key, policy: str, at: int, stale: list[Key]) -> Key:
         """Where to count the value of ``key``: there, if there is a place or one can be had, else among the others."""
@@ -192,9 +199,9 @@ class CspFacets:
         values[value] = at
         return fingerprint, kind, value
 
-    def _has_new_clients(self, fingerprint: str, clients: set[int], at: int) -> bool:
+    def _has_new_clients(self, fingerprint: str, clients: set[int]) -> bool:
         """Add ``clients`` to today's sketch; whether it is to be stored with this batch."""
-        known, day = self._known[fingerprint], at // DAY_MS
+        known, day = self._known[fingerprint], self._at // DAY_MS
         if day != known.day:
             known.day, known.sketch = day, bytearray(REGISTERS)
         if not add(known.sketch, clients):
