@@ -37,7 +37,8 @@ test: $(DEVELOPMENT) ## install what the tests need and run them, without the sl
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
 
 test-all: $(DEVELOPMENT) ## run every test: also browsers, clusters and all that takes long
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "slow or browser" $(PYTEST_ARGS)
 
 test-deps: ## install with apt what pip cannot give: browsers, Prometheus, wrk (as root, or with sudo)
 	@missing=""

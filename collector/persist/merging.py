@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, delete, literal, select, true, update
+from sqlalchemy import Connection, Table, delete, exists, literal, select, true, update
 
 from collector.persist.csp_facets import OTHER, VALUES_PER_KIND
 from collector.persist.csp_ranks import Rank, together
@@ -13,6 +13,7 @@ from collector.persist.engine import insert
 from collector.persist.sketch import estimate, packed, unpacked
 from collector.persist.sketch import merge as merge_sketch
 from collector.persist.tables import (
+    csp_alerts,
     csp_days,
     csp_hours,
     csp_minutes,
@@ -116,6 +117,14 @@ def _add_clients(connection: Connection, gone: int, into: int) -> None:
     connection.execute(new.values(violation_id=into, day=day, sketch=packed(sketch), peak=peak))
 
 
+def _move_alerts(connection: Connection, gone: int, into: int) -> None:
+    """What was told, or is to be told, of both is told once."""
+    same = csp_alerts.alias()
+    told = exists().where(same.c.violation_id == into, same.c.kind == csp_alerts.c.kind, same.c.about == csp_alerts.c.about)
+    moved = update(csp_alerts).where(csp_alerts.c.violation_id == gone, ~told)
+    connection.execute(moved.values(violation_id=into))
+
+
 # Every table whose rows belong to a violation; the tests compare.
 MERGES: Mapping[str, Callable[[Connection, int, int], None]] = {
     "csp_minutes": _add_buckets(csp_minutes),
@@ -124,4 +133,5 @@ MERGES: Mapping[str, Callable[[Connection, int, int], None]] = {
     "csp_samples": _add_samples,
     "violation_facets": _add_facets,
     "violation_clients": _add_clients,
+    "csp_alerts": _move_alerts,
 }

@@ -91,6 +91,7 @@ async def test_strict(inside: Inside) -> None:
         ("header?project=default&base_url=ftp://c.example", "base_url"),
         ("header?project=default&base_url=https://c.example;x", "base_url"),
         ("header?project=default&policy=;;", "policy"),
+        ("header?project=%00", "project"),
     ],
 )
 async def test_what_cannot_be_used_is_named(inside: Inside, path: str, field: str) -> None:
@@ -101,7 +102,7 @@ async def test_what_cannot_be_used_is_named(inside: Inside, path: str, field: st
 @pytest.mark.parametrize("path", ["policy", "policy/strict", "header"])
 async def test_a_project_that_is_not_there(inside: Inside, path: str) -> None:
     """An unknown project, and a name that is none, is a 404."""
-    for name in ("nowhere", "%00", "A;b"):
+    for name in ("nowhere", "A;b"):
         async with inside.client.get(f"/api/v2/csp/{path}?project={name}", headers=inside.owner) as response:
             assert response.status == 404
 
