@@ -82,12 +82,12 @@ class CspFacets:
     def store(self, connection: Connection, folds: Mapping[str, Fold]) -> None:
         """Note what ``folds``, whose violations are stored, were seen with; within the caller's transaction."""
         self._learn(connection, folds)
-        self._look_again(max(fold.intake.received_at for fold in folds.values()))
+        self._look_again(next(iter(folds.values())).intake.received_at)  # a batch is a moment
         self._under = []
         new: dict[Key, Tally] = {}
         stale: list[Key] = []
         sketches = []
-        familiar, again = self._familiar, self._unsettled
+        familiar, again, day = self._familiar, self._unsettled, self._at // DAY_MS
         for fingerprint, fold in folds.items():
             for report in fold.reports:
                 sample = report.sample
@@ -100,12 +100,14 @@ class CspFacets:
                 for kind, value in _values(sight):
                     key = self._place(connection, (fingerprint, kind, value), sample.policy or "", self._at, stale)
                     _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
-            if self._has_new_clients(fingerprint, fold.clients):
+            known = self._known[fingerprint]
+            if (known.day != day or add(known.sketch, fold.clients)) and self._has_few_clients(fingerprint, fold.clients):
                 sketches.append(self._seen(fingerprint))
-        forget_values(connection, stale)
-        _add_values(connection, new)
-        add_clients(connection, sketches)
-        reopen(connection, self._under, now=self._at)
+        if new or sketches:  # most batches bring nothing that was not there
+            forget_values(connection, stale)
+            _add_values(connection, new)
+            add_clients(connection, sketches)
+            reopen(connection, self._under, now=self._at)
 
     def ended(self, *, whole: bool) -> None:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
@@ -199,15 +201,14 @@ class CspFacets:
         values[value] = at
         return fingerprint, kind, value
 
-    def _has_new_clients(self, fingerprint: str, clients: set[int]) -> bool:
-        """Add ``clients`` to today's sketch; whether it is to be stored with this batch."""
+    def _has_few_clients(self, fingerprint: str, clients: set[int]) -> bool:
+        """Whether today's sketch, which ``clients`` change, is to be stored with this batch: else it waits for a flush."""
         known, day = self._known[fingerprint], self._at // DAY_MS
         if day != known.day:
             known.day, known.sketch = day, bytearray(REGISTERS)
-        if not add(known.sketch, clients):
-            return False
+            add(known.sketch, clients)
         if REGISTERS - known.sketch.count(0) <= FEW_CLIENTS:
-            return True
+            return bool(clients)
         self._unsettled_changed.add(fingerprint)
         return False
 
