@@ -264,4 +264,7 @@ def _from_cursor(query: ViolationQuery) -> Place | None:
     found = _CURSOR.fullmatch(text)
     if found is None or found[1] != query.sort or ("x" in found[2]) != (query.sort is Sort.TREND):
         raise invalid("after", "Not the `next` of a page")
-    return Place(float.fromhex(found[2]) if "x" in found[2] else int(found[2]), int(found[3]))
+    try:
+        return Place(float.fromhex(found[2]) if "x" in found[2] else int(found[2]), int(found[3]))
+    except OverflowError as error:
+        raise invalid("after", "Not the `next` of a page") from error

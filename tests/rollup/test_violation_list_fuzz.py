@@ -6,7 +6,7 @@ import base64
 import csv
 import io
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from collector.persist.csp_facets import PATH_SEGMENTS, VALUE_LONGEST, path_prefix
@@ -34,6 +34,7 @@ def test_a_query_is_read_or_refused(parameters: dict[str, str]) -> None:
 
 
 @given(st.sampled_from(Sort), CURSORS)
+@example(Sort.TREND, base64.urlsafe_b64encode(b"trend 0x1.0p+2000 1").decode().rstrip("="))
 def test_a_cursor_is_a_place_or_refused(sort: Sort, cursor: str) -> None:
     """A cursor leads to a place that a database can hold, or is refused."""
     try:
