@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import collector
-from collector.cli import accounts, api, config, csp, keys, metrics, migrate, projects, serve, simulate
 from collector.wire.errors import CollectorError, InvalidInput, InvalidOption
 
-NOUNS = (serve, migrate, accounts, projects, keys, config, csp, api, metrics, simulate)
+# Which module of collector.cli declares a command. Loading them all takes a second, which a command line feels.
+MODULES = {
+    "serve": "serve",
+    "demo": "serve",
+    "migrate": "migrate",
+    "user": "accounts",
+    "token": "accounts",
+    "project": "projects",
+    "key": "keys",
+    "config": "config",
+    "csp": "csp",
+    "api": "api",
+    "metrics": "metrics",
+    "simulate": "simulate",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 not done, 2 misused."""
+    argv = sys.argv[1:] if argv is None else argv
     parser = argparse.ArgumentParser(prog="collector", description="Collect CSP reports and Coder usage.")
     parser.add_argument("--version", action="version", version=f"collector {collector.__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for noun in NOUNS:
-        noun.add(commands)
+    for module in _modules(argv):
+        importlib.import_module(f"collector.cli.{module}").add(commands)
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # What follows a flag that is misspelt may be a secret: the flags alone are named.
@@ -38,6 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return int(code)
+
+
+def _modules(argv: Sequence[str]) -> Iterable[str]:
+    """Those that ``argv`` needs: the one of its command, none for the version, else all of them, for the help names all."""
+    first = argv[0] if argv else ""
+    if first in MODULES:
+        return (MODULES[first],)
+    return () if first == "--version" else dict.fromkeys(MODULES.values())
 
 
 def _flag(argument: str) -> str:

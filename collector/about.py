@@ -7,7 +7,6 @@ from aiohttp import web
 from collector.config.settings import Settings
 from collector.config.structures import ssh_option
 from collector.http.appkeys import BUILD_INFO, DEPLOYMENT, EXPERIMENTS, LIFETIMES, SSH
-from collector.normalize.tokens import Lifetimes
 from collector.serve import experiments
 from collector.wire.deployment import SshConfig
 from collector.wire.general import BuildInfo
@@ -30,9 +29,4 @@ def tell(app: web.Application, settings: Settings, version: str) -> None:
         ssh_config_options=dict(sorted(dict(map(ssh_option, settings.ssh_config_options)).items())),
     )
     app[EXPERIMENTS] = tuple(experiments.enabled(settings.experiments))
-    app[LIFETIMES] = lifetimes(settings)
-
-
-def lifetimes(settings: Settings) -> Lifetimes:
-    """For how long tokens may work."""
-    return Lifetimes(settings.default_token_lifetime, settings.max_token_lifetime, settings.max_admin_token_lifetime)
+    app[LIFETIMES] = settings.lifetimes

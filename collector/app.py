@@ -63,6 +63,7 @@ from collector.serve import (
     openapi,
 )
 from collector.serve.latency import LATENCY, Latency
+from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
 from collector.wire.general import UpdateCheck
 from collector.wire.identity import IngestKey, KeyKind
@@ -79,11 +80,6 @@ FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but o
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT)  # what the Prometheus listener reads
-
-
-def wall_clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 async def create_app(

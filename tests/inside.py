@@ -12,12 +12,13 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
-from collector.app import FIRST, create_app, wall_clock
+from collector.app import FIRST, create_app
 from collector.cli.listen import listening
 from collector.config.loading import load
 from collector.http.appkeys import NOW, STORE
 from collector.persist.accounts import create_token, create_user
 from collector.persist.meta import FirstSecrets
+from collector.wire.clock import wall_clock
 from collector.wire.identity import Role
 from tests.postgres import free_port
 

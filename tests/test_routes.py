@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import wall_clock
 from collector.http.access import Access
 from collector.http.appkeys import STORE
 from collector.http.operation import Route
 from collector.persist.accounts import create_token, create_user
 from collector.routes import ROUTES
+from collector.wire.clock import wall_clock
 from collector.wire.identity import Role
 from tests.inside import Inside, running
 

@@ -7,8 +7,6 @@ from datetime import timedelta
 
 from sqlalchemy import Connection
 
-from collector.about import lifetimes
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
 from collector.config.flags import add_flags
 from collector.config.values import duration_text, read_duration
@@ -22,6 +20,7 @@ from collector.persist.accounts import (
     revoke_token,
     user_by_name,
 )
+from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidInput
 from collector.wire.identity import Role, Scope
 
@@ -89,7 +88,7 @@ def create_token_command(args: argparse.Namespace) -> int:
 
     def create(connection: Connection) -> tuple[str, timedelta]:
         user, now = user_by_name(connection, args.user), wall_clock()
-        lifetime = lifetimes(settings).granted(asked, user.role)
+        lifetime = settings.lifetimes.granted(asked, user.role)
         scopes = [Scope(text) for text in args.scope]
         made = create_token(connection, user.id, lifetime_ms=lifetime // MS, now=now, name=name, scopes=scopes)
         return made, lifetime

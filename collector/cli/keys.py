@@ -6,12 +6,12 @@ import argparse
 
 from sqlalchemy import Connection
 
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
 from collector.config.flags import add_flags
 from collector.persist.keys import create_key, list_keys, revoke_key
 from collector.persist.meta import deployment_id
 from collector.persist.projects import ensure_project
+from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidInput
 from collector.wire.identity import KeyKind
 

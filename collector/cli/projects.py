@@ -9,12 +9,12 @@ import msgspec
 import yaml
 from sqlalchemy import Connection
 
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
 from collector.config.flags import add_flags
 from collector.persist.meta import deployment_id
 from collector.persist.projects import change, configure, create_configured
 from collector.rollup.projects import projects
+from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidInput
 from collector.wire.projects import Configuration, Configurations, Project, ProjectChange
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from collector.config.values import NOWHERE, HostPort, duration_text
+from collector.normalize.tokens import Lifetimes
 from collector.wire.config import Link
 from collector.wire.errors import InvalidOption
 
@@ -121,6 +122,11 @@ class Settings:
     def database_url(self) -> str:
         """What ``persist.engine.open_store`` takes: PostgreSQL's URL if there is one, else SQLite in the data directory."""
         return self.pg_connection_url or f"sqlite:///{self.data_dir}/collector.db"
+
+    @property
+    def lifetimes(self) -> Lifetimes:
+        """For how long tokens may work."""
+        return Lifetimes(self.default_token_lifetime, self.max_token_lifetime, self.max_admin_token_lifetime)
 
     @property
     def idle_connections(self) -> int:

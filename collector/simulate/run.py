@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 
 import aiohttp
@@ -13,16 +12,12 @@ from collector.simulate.feed import BULK, Feed
 from collector.simulate.fleet import Clock, fleet, report_agents, report_workspaces
 from collector.simulate.ledger import Ledger
 from collector.simulate.plan import Plan, Summary
+from collector.wire.clock import wall_clock
 
 ANSWER_WITHIN = aiohttp.ClientTimeout(total=30)
 SHOW_EVERY = 0.5  # seconds
 
 Show = Callable[[Ledger, float], None]  # the account so far, and the share of the time that has passed
-
-
-def wall_clock() -> int:
-    """Milliseconds since the epoch."""
-    return time.time_ns() // 1_000_000
 
 
 async def run(plan: Plan, *, show: Show | None = None, clock: Clock = wall_clock) -> Summary:

@@ -14,10 +14,10 @@ import pytest
 from sqlalchemy import text
 from yarl import URL
 
-from collector.app import wall_clock
 from collector.http.appkeys import BUDGET, DEPLOYMENT, STORE
 from collector.persist.keys import create_key, revoke_key
 from collector.persist.projects import ensure_project
+from collector.wire.clock import wall_clock
 from collector.wire.identity import KeyKind
 from tests.inside import Inside, running
 

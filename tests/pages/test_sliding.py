@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import wall_clock
 from collector.http.appkeys import CREDENTIALS, STORE, WRITER
 from collector.http.auth import TOKEN_NAME
 from collector.persist.accounts import revoke_token
+from collector.wire.clock import wall_clock
 from tests.inside import Inside, running
 from tests.serve.state import rename
 

@@ -8,9 +8,9 @@ from uuid import UUID
 
 import pytest
 
-from collector.app import wall_clock
 from collector.http.appkeys import STORE
 from collector.persist.accounts import create_token, create_user
+from collector.wire.clock import wall_clock
 from collector.wire.identity import Role, User
 from tests.inside import Inside
 
