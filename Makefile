@@ -34,7 +34,7 @@ demo: $(RUNTIME) ## serve with 24 hours of simulated history
 	@if [ -t 0 ]; then set -m; $(BIN)/collector demo $(ARGS); else exec $(BIN)/collector demo $(ARGS); fi
 
 test: $(DEVELOPMENT) ## install what the tests need and run them, without the slow ones and the browsers (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not twin" $(PYTEST_ARGS)
 
 test-all: $(DEVELOPMENT) ## run every test: also browsers, clusters and all that takes long
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)

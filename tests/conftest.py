@@ -16,6 +16,18 @@ from tests.postgres import PostgresServer, start_postgres
 
 pytest_plugins = ["tests.require_all"]
 
+# Everything that touches the database itself lies below these, and is tested on both kinds each time.
+ABOVE_STORAGE = ("cli", "http", "pages", "serve")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Above the storage floors one database is enough while working; what runs there again on PostgreSQL is a twin."""
+    for item in items:
+        floor = item.path.relative_to(Path(__file__).parent).parts[0]
+        parameters = getattr(item, "callspec", None)
+        if floor in ABOVE_STORAGE and parameters is not None and "postgresql" in parameters.params.values():
+            item.add_marker("twin")
+
 
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
@@ -25,9 +37,15 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServe
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def database(request: pytest.FixtureRequest) -> str:
+    """The kind of database: each in turn."""
+    return str(request.param)
+
+
+@pytest.fixture
+def database_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> str:
     """An empty database, once of each kind."""
-    if request.param == "sqlite":
+    if database == "sqlite":
         return f"sqlite:///{tmp_path / 'collector.db'}"
     server: PostgresServer = request.getfixturevalue("postgres")
     return server.fresh_url()
@@ -50,14 +68,13 @@ def migrated_template(postgres: PostgresServer) -> str:
 
 
 @pytest.fixture
-def migrated_url(request: pytest.FixtureRequest, database_url: str) -> str:
-    """The same database, migrated, without a row."""
-    if database_url.startswith("sqlite"):
-        shutil.copy(request.getfixturevalue("migrated_file"), database_url.removeprefix("sqlite:///"))
-    else:
-        server: PostgresServer = request.getfixturevalue("postgres")
-        server.fill(database_url, request.getfixturevalue("migrated_template"))
-    return database_url
+def migrated_url(request: pytest.FixtureRequest, database: str, tmp_path: Path) -> str:
+    """A migrated database without a row, once of each kind."""
+    if database == "sqlite":
+        file = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path / "collector.db")
+        return f"sqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.fresh_url(copy_of=request.getfixturevalue("migrated_template"))
 
 
 @pytest.fixture

@@ -27,17 +27,13 @@ class PostgresServer:
     port: int
     _names: Iterator[int] = field(default_factory=itertools.count)
 
-    def fresh_url(self) -> str:
-        """The URL, as libpq takes it, of a database that nobody has used."""
+    def fresh_url(self, copy_of: str | None = None) -> str:
+        """The URL, as libpq takes it, of a database that nobody has used: empty, or a copy of the one at a URL."""
         name = f"test_{next(self._names)}"
-        self.psql("postgres", f"CREATE DATABASE {name}")
+        # With fsync off, copying files is the cheaper of both ways.
+        like = f" TEMPLATE {copy_of.rpartition('/')[2].partition('?')[0]} STRATEGY FILE_COPY" if copy_of else ""
+        self.psql("postgres", f"CREATE DATABASE {name}{like}")
         return f"postgres://postgres@127.0.0.1:{self.port}/{name}?sslmode=disable"
-
-    def fill(self, url: str, template: str) -> None:
-        """Make the unused database at ``url`` a copy of the one at ``template``."""
-        name, source = (address.rpartition("/")[2].partition("?")[0] for address in (url, template))
-        self.psql("postgres", f"DROP DATABASE {name}")
-        self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {source}")
 
     def psql(self, database: str, statement: str) -> str:
         """What ``statement`` printed, unaligned and without headings."""

@@ -193,6 +193,7 @@ def test_the_admin_token_may_be_given(tmp_path: Path) -> None:
         assert asked(service, "GET", "/api/v2/csp/violations", **{"Coder-Session-Token": given}) == 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"too short", b"\xff\xfe"], ids=["missing", "no token", "no text"])
 def test_an_admin_token_file_that_cannot_be_used(tmp_path: Path, content: bytes | None) -> None:
     """It is misuse: one line that names the option, exit code 2, and nothing of its content is shown."""
@@ -207,6 +208,7 @@ def test_an_admin_token_file_that_cannot_be_used(tmp_path: Path, content: bytes 
     assert "too short" not in ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["CODER_HTTP_ADDRESS", "CODER_PROMETHEUS_ADDRESS"])
 def test_a_taken_port(tmp_path: Path, option: str) -> None:
     """A port that is taken is one line and exit code 2, and the first start's secrets are not lost with it."""
@@ -255,6 +257,7 @@ def test_tls(tmp_path: Path) -> None:
         assert f'  Reporting-Endpoints: csp="{url}"\n' in service.log
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["certificate", "key"])
 def test_a_certificate_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
     """A file that is no certificate, and the key of another, are one line that names them, exit code 2, and no first start."""
@@ -273,6 +276,7 @@ def test_a_certificate_that_cannot_be_used(tmp_path: Path, wrong: str) -> None:
     assert not (tmp_path / "data" / "collector.db").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", ["CODER_TLS_CERT_FILE", "CODER_TLS_KEY_FILE"])
 def test_a_missing_file_is_that_of_its_option(tmp_path: Path, missing: str) -> None:
     """Whichever file of a pair is not there, it is that option which is named."""

@@ -127,10 +127,10 @@ async def test_a_token_expires_on_time(credentials: Credentials, store: Store, c
 
 
 async def test_another_process_makes_and_revokes(
-    credentials: Credentials, database_url: str, secrets: FirstSecrets, clock: Clock
+    credentials: Credentials, migrated_url: str, secrets: FirstSecrets, clock: Clock
 ) -> None:
     """What it makes works on the next request, though it was just refused; what it revokes stops within five seconds."""
-    other = open_store(database_url)
+    other = open_store(migrated_url)
     with pytest.raises(Unauthorized):
         await credentials.user(TOKEN)
     key = "0123456789ABCDEFGHIJKLMNOPQRSTUV"

@@ -89,9 +89,9 @@ async def test_what_is_there_already_is_taken(store: Store) -> None:
     assert await store.read(meta.deployment_id) == deployment
 
 
-async def test_only_one_of_many_processes_starts_first(store: Store, database_url: str) -> None:
+async def test_only_one_of_many_processes_starts_first(store: Store, migrated_url: str) -> None:
     """Eight that start at once make one admin, one project and two keys, and one of them has the secrets."""
-    stores = [open_store(database_url) for _ in range(8)]
+    stores = [open_store(migrated_url) for _ in range(8)]
     try:
         made = await asyncio.gather(
             *(each.transact(partial(meta.first_start, now=NOW, admin_token=lambda: None)) for each in stores)

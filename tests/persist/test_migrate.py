@@ -74,13 +74,13 @@ async def test_asking_does_not_wait_for_a_writer(tmp_path: Path) -> None:
     await opened.close()
 
 
-async def test_a_newer_database_is_a_conflict(store: Store, database_url: str) -> None:
+async def test_a_newer_database_is_a_conflict(store: Store, migrated_url: str) -> None:
     """A revision that this version does not know is named in one line."""
     await store.transact(lambda connection: connection.execute(text("UPDATE alembic_version SET version_num = '9999'")))
 
     for work in (migrate.pending, migrate.upgrade):
         with pytest.raises(Conflict) as refused:
-            await work(database_url)
+            await work(migrated_url)
         assert "9999" in refused.value.detail
 
 

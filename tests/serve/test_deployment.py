@@ -13,9 +13,9 @@ from tests.serve.state import ready, without_snapshots
 HISTORY = "/api/v2/deployment/stats/history"
 
 
-async def test_before_the_first_snapshot(database_url: str, tmp_path: Path) -> None:
+async def test_before_the_first_snapshot(migrated_url: str, tmp_path: Path) -> None:
     """Until there is a snapshot the stats are 400 with the words of Coder, and the history is all gaps."""
-    async with without_snapshots(database_url, tmp_path) as inside:
+    async with without_snapshots(migrated_url, tmp_path) as inside:
         for path in ("/deployment/stats", "/api/v2/deployment/stats"):
             async with inside.client.get(path, headers=inside.owner) as response:
                 assert response.status == 400

@@ -14,9 +14,9 @@ from tests.serve.state import ready
 PREFIX = "/api/v2"
 
 
-async def test_answers_have_the_shape_of_the_page(database_url: str, tmp_path: Path) -> None:
+async def test_answers_have_the_shape_of_the_page(migrated_url: str, tmp_path: Path) -> None:
     """Of all ten operations: no key of the page is missing in the live answer, and none has another JSON type."""
-    async with running(database_url, tmp_path, **SET) as inside:
+    async with running(migrated_url, tmp_path, **SET) as inside:
         await ready(inside)
         answers = {operation: await answer_of(inside, operation) for operation in PAGE}
 

@@ -30,9 +30,9 @@ async def test_ready_names_its_checks(inside: Inside) -> None:
     assert all(ok and detail for ok, detail in found.values())
 
 
-async def test_a_failing_store_is_named(database_url: str, tmp_path: Path) -> None:
+async def test_a_failing_store_is_named(migrated_url: str, tmp_path: Path) -> None:
     """While commits fail /readyz is 503 for the check "store", intake is 503, and both recover by themselves."""
-    async with running(database_url, tmp_path, COLLECTOR_SUBMIT_TIMEOUT="50ms") as inside:
+    async with running(migrated_url, tmp_path, COLLECTOR_SUBMIT_TIMEOUT="50ms") as inside:
         await ready(inside)
         await rename(inside.app[STORE], "violations", "away")
         await rename(inside.app[STORE], "writer_marks", "marks_away")  # what the writer would see by itself that it is back
@@ -50,9 +50,9 @@ async def test_a_failing_store_is_named(database_url: str, tmp_path: Path) -> No
         assert (await checks(inside))[0] == 200
 
 
-async def test_a_failing_rollup_is_named(database_url: str, tmp_path: Path) -> None:
+async def test_a_failing_rollup_is_named(migrated_url: str, tmp_path: Path) -> None:
     """Without a first snapshot the check "rollup" fails, the check "store" does not."""
-    async with without_snapshots(database_url, tmp_path) as inside:
+    async with without_snapshots(migrated_url, tmp_path) as inside:
         status, found = await checks(inside)
         assert status == 503
         assert [name for name, (ok, _) in found.items() if not ok] == ["rollup"]
