@@ -32,7 +32,8 @@ def to_access_url(access_url: str, *, from_other_hosts: bool, from_http: bool) -
             return await handler(request)
         other_host = from_other_hosts and _without_port(request.host, parts.scheme) != own
         if other_host or (https_only and not request.secure and not _is_local(request.host)):
-            return web.Response(status=307, headers={"Location": access_url.rstrip("/") + str(request.rel_url)})
+            location = access_url.rstrip("/") + str(request.rel_url)
+            return web.Response(status=307, headers={"Location": location, "X-Content-Type-Options": "nosniff"})
         return await handler(request)
 
     return redirect

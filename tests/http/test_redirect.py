@@ -29,6 +29,15 @@ async def test_pages_are_sent_to_the_access_url(tmp_path: Path) -> None:
             assert await sent(inside, "/", host) == (200, None)
 
 
+async def test_a_redirect_is_not_sniffed(tmp_path: Path) -> None:
+    """It has the header of every answer, though it is made before errors are handled."""
+    async with (
+        running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP, CODER_REDIRECT_TO_ACCESS_URL="true") as inside,
+        inside.client.get("/", headers={"Host": "other.example"}, allow_redirects=False) as response,
+    ):
+        assert (response.status, response.headers["X-Content-Type-Options"]) == (307, "nosniff")
+
+
 async def test_probes_and_what_brings_data_are_not_sent_away(tmp_path: Path) -> None:
     """A probe asks this very instance, and a browser's report may not follow a redirect."""
     async with running("sqlite", tmp_path, CODER_ACCESS_URL=SHOP, CODER_REDIRECT_TO_ACCESS_URL="true") as inside:
