@@ -15,6 +15,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from collector.app import CERTIFICATES, create_metrics_app, doors
 from collector.config.settings import Settings
 from collector.config.values import HostPort
+from collector.entrance import VERSION
+from collector.http.connection import Runner
 from collector.http.front import install
 from collector.wire.errors import InvalidOption
 
@@ -23,16 +25,14 @@ LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 
 METRICS_SHUTDOWN_S = 1.0  # a scrape is lost without harm, and what browsers sent is still to be drained
 
 
-class _WithoutBytes(logging.Filter):
-    """A request that is no HTTP is logged without its bytes: aiohttp quotes them, with the keys and tokens in them."""
+class _FaultsOfClients(logging.Filter):
+    """What a client broke is no error of ours: aiohttp would log it with the bytes, and the keys and tokens in them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
-            record.exc_info = None
-        return True
+        return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError | web.RequestPayloadError))
 
 
-WITHOUT_BYTES = _WithoutBytes()
+FAULTS_OF_CLIENTS = _FaultsOfClients()
 
 
 class Addresses(NamedTuple):
@@ -50,7 +50,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[A
     Raises:
         InvalidOption: an address cannot be listened on.
     """
-    logging.getLogger("aiohttp.server").addFilter(WITHOUT_BYTES)
+    logging.getLogger("aiohttp.server").addFilter(FAULTS_OF_CLIENTS)
     runner = _runner(app, settings.shutdown_timeout.total_seconds())
     metrics = _runner(create_metrics_app(app), METRICS_SHUTDOWN_S)
     try:
@@ -64,8 +64,9 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[A
 
 
 def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
-    return web.AppRunner(
+    return Runner(
         app,
+        version=VERSION,
         access_log=None,  # its lines hold query strings, and so keys
         auto_decompress=False,  # http/body.py says why, and inflates within its limits
         shutdown_timeout=shutdown_timeout,

@@ -16,6 +16,7 @@ from collector.wire.errors import (
     Conflict,
     Forbidden,
     Gone,
+    HeaderTooLong,
     InvalidInput,
     InvalidOption,
     InvalidReport,
@@ -23,6 +24,7 @@ from collector.wire.errors import (
     NotReady,
     Overloaded,
     RateLimited,
+    TargetTooLong,
     TooLarge,
     Unauthorized,
 )
@@ -39,8 +41,10 @@ STATUS: dict[type[CollectorError], int] = {
     Conflict: 409,
     Gone: 410,
     TooLarge: 413,
+    TargetTooLong: 414,
     BypassRefused: 428,
     RateLimited: 429,
+    HeaderTooLong: 431,
     Overloaded: 503,
 }
 
@@ -138,7 +142,7 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     try:
         response = await handler(request)
     except web.HTTPException as error:
-        response = _own_words(error)
+        response = own_words(error)
     except Exception as error:
         if isinstance(error, ConnectionError) and request.transport is None:
             raise  # the client has gone: nobody to answer, nothing to log
@@ -147,8 +151,8 @@ async def errors_middleware(request: web.Request, handler: Handler) -> web.Strea
     return response
 
 
-def _own_words(error: web.HTTPException) -> web.StreamResponse:
-    """What aiohttp itself has to say, as JSON. A redirect is no error and stays what it is."""
+def own_words(error: web.HTTPException) -> web.StreamResponse:
+    """What aiohttp itself has to say, as JSON. A redirect is no error: it is raised again."""
     if error.status < 400:  # noqa: PLR2004
         raise error
     if isinstance(error, web.HTTPNotFound):

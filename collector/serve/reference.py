@@ -136,6 +136,8 @@ that comes before the end of the first check waits for it, at most 10 seconds.
 | 409 | the thing exists already, or there are too many of its kind |
 | 410 | the project of the key was retired |
 | 413 | the body is too large |
+| 414, 431 | the URL, or a header, is too long |
+| 417 | `Expect` asks for something other than `100-continue` |
 | 428 | `X-Coder-Bypass-Ratelimit: true` from a user who is no owner; an owner's requests are not counted with it |
 | 429 | over `CODER_API_RATE_LIMIT` on one route, or a feed key over `COLLECTOR_INGEST_RATE_LIMIT`; `Retry-After` says when |
 | 500 | a fault of the service; it is logged in full |

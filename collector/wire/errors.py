@@ -58,6 +58,14 @@ class TooLarge(CollectorError):
     """The body is over the limit of its route."""
 
 
+class TargetTooLong(CollectorError):
+    """The path and query of a request are over the limit."""
+
+
+class HeaderTooLong(CollectorError):
+    """A header of a request is over the limit."""
+
+
 class NotReady(CollectorError):
     """The answer does not exist yet: the first snapshot has not been built."""
 
