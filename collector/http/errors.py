@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from aiohttp import web
 
+from collector.persist.engine import storage_failed
 from collector.wire.errors import (
     BypassRefused,
     CollectorError,
@@ -53,6 +54,7 @@ OVERLOADED_RETRY_AFTER_S = 1  # a full queue is empty again within one commit
 INTERNAL = "An internal server error occurred."
 NO_ROUTE = "Route not found."
 NO_METHOD = "Method not allowed."
+STORE_FAILED = "The store cannot be reached at the moment. Try again later."
 
 # Clients of Coder look for Bearer, its realm and invalid_token. The real server says "has expired" whatever was wrong.
 CHALLENGE = 'Bearer realm="coder", error="invalid_token", error_description="The access token has expired"'
@@ -107,14 +109,17 @@ def json_bytes(value: Any) -> bytes:
 def error_response(error: Exception, request: web.BaseRequest | None = None) -> web.Response:
     """The answer to ``request`` when it ended in ``error``, with the headers that its status asks for.
 
-    An error that is not of ``wire/errors.py`` is logged in full and shown as nothing but a 500. Without ``request`` the
+    An error that is not of ``wire/errors.py`` is logged in full and shown as nothing but a 500, or a 503 when it says that
+    the store could not work. Without ``request`` the
     log does not name its path, nor the challenge of a 401 the place where this service is reached.
     """
     if not isinstance(error, CollectorError):
         # The path alone: a query may hold a key or a token.
         where = {} if request is None else {"method": request.method, "path": request.path}
         log.error("request failed", exc_info=error, **where)
-        return json_response(ErrorBody(INTERNAL), 500)
+        if not storage_failed(error):
+            return json_response(ErrorBody(INTERNAL), 500)
+        error = Overloaded(STORE_FAILED)
     status = status_of(type(error))
     body = ErrorBody(
         _sendable(error.message),

@@ -141,7 +141,7 @@ that comes before the end of the first check waits for it, at most 10 seconds.
 | 428 | `X-Coder-Bypass-Ratelimit: true` from a user who is no owner; an owner's requests are not counted with it |
 | 429 | over `CODER_API_RATE_LIMIT` on one route, or a feed key over `COLLECTOR_INGEST_RATE_LIMIT`; `Retry-After` says when |
 | 500 | a fault of the service; it is logged in full |
-| 503 | nothing was stored, or the store cannot be asked who is calling; try again after `Retry-After` |
+| 503 | nothing was stored, or the store cannot be read; try again after `Retry-After` |
 
 Wrong paths below `/api/v2/deployment`, `/api/v2/experiments` and `/api/v2/users` are 401 to whoever has no credential. A
 browser key over its budget gets no 429: a browser would send again, so the excess is counted as dropped (`over_budget`).

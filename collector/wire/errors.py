@@ -83,4 +83,4 @@ class BypassRefused(CollectorError):
 
 
 class Overloaded(CollectorError):
-    """Nothing was stored: the queue is full or the store failed for longer than the caller may wait. Try again later."""
+    """Nothing was stored or read: the queue is full, or the store fails longer than the caller may wait. Try again later."""
