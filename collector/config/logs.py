@@ -37,6 +37,7 @@ _USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
 # One list for the life of the process: loggers that were used once keep a reference to it.
 _CHAIN: list[structlog.typing.Processor] = [
     structlog.stdlib.filter_by_level,
+    structlog.contextvars.merge_contextvars,  # the id of the request
     structlog.stdlib.PositionalArgumentsFormatter(),
     structlog.processors.StackInfoRenderer(),
     structlog.stdlib.ProcessorFormatter.wrap_for_formatter,

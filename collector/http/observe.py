@@ -25,29 +25,26 @@ def observing(version: str, *, transport_security: str = "") -> Middleware:
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = str(uuid.uuid4())
-        response = await handler(request)
+        with structlog.contextvars.bound_contextvars(request_id=request_id):  # in every log line of the request
+            response = await handler(request)
+            _note(request, response.status, time.perf_counter() - started)
         response.headers.setdefault("X-Coder-Build-Version", version)
         response.headers.setdefault("X-Coder-Request-Id", request_id)
         if transport_security and request.secure:
             response.headers["Strict-Transport-Security"] = transport_security
         if RATE in request:
             response.headers.update(request[RATE].headers)
-        seconds = time.perf_counter() - started
-        route = route_label(request)
-        meter.count(route, request.method, response.status)
-        meter.SECONDS.labels(route).observe(seconds)
-        # The route's own pattern, not the path: a path may hold a name, and its query a key.
-        log.debug(
-            "request handled",
-            route=route,
-            method=request.method,
-            status=response.status,
-            milliseconds=round(seconds * 1000, 3),
-            request_id=request_id,
-        )
         return response
 
     return observe
+
+
+def _note(request: web.Request, status: int, seconds: float) -> None:
+    route = route_label(request)
+    meter.count(route, request.method, status)
+    meter.SECONDS.labels(route).observe(seconds)
+    # The route's own pattern, not the path: a path may hold a name, and its query a key.
+    log.debug("request handled", route=route, method=request.method, status=status, milliseconds=round(seconds * 1000, 3))
 
 
 def route_label(request: web.Request) -> str:

@@ -1,0 +1,39 @@
+"""What a request leaves in the log, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+import urllib.error
+import urllib.request
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.service import Service, run_service
+
+FAILED = re.compile(r"request failed .*path=/api/v2/csp/violations .*?request_id=(\S+)")
+
+
+def failed(service: Service) -> str:
+    """The id of the answer to a request whose table is gone."""
+    headers = {"Coder-Session-Token": service.admin_token}
+    request = urllib.request.Request(f"{service.url}/api/v2/csp/violations", headers=headers)
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=20)
+    with refused.value as response:
+        assert response.code == 503
+        assert json.load(response)["message"]
+        return str(response.headers["X-Coder-Request-Id"])
+
+
+def test_a_failure_is_found_by_the_id_of_its_answer(tmp_path: Path) -> None:
+    """Whoever is told that it failed has the id that stands in the log line with the reason; the next request has another."""
+    with run_service(tmp_path) as service:
+        with closing(sqlite3.connect(service.data / "collector.db")) as database:
+            database.execute("ALTER TABLE violations RENAME TO away")
+        shown = [failed(service), failed(service)]
+        assert FAILED.findall(service.log) == shown
+    assert shown[0] != shown[1]
