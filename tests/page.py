@@ -1,31 +1,46 @@
-"""The answers that the API page shows, and how an answer of ours differs from them."""
+"""The shapes of the answers of the General API, and how an answer of ours differs from them."""
 
 from __future__ import annotations
 
-import json
 import ssl
 from pathlib import Path
+from types import NoneType
 from typing import Any
+
+import yaml
 
 from tests.inside import Inside
 
-PAGE: dict[str, Any] = json.loads((Path(__file__).parent / "payloads/general-api.examples.json").read_text())
-# The page writes an object with any keys by naming two; so that they are there, they are set.
-SET = {"CODER_EXPERIMENTS": "example", "CODER_SSH_CONFIG_OPTIONS": "property1=string,property2=string"}
-OPEN = ("annotations", "value")  # maps from any text, and values of any type
+_FILE: dict[str, Any] = yaml.safe_load((Path(__file__).parent / "payloads/general-api.shapes.yaml").read_text())
+SHAPES: dict[str, Any] = _FILE["shapes"]
+PAGE: dict[str, Any] = _FILE["operations"]
+# Set, so that what may be empty is not, and its elements are compared.
+SET = {
+    "CODER_EXPERIMENTS": "example",
+    "CODER_SSH_CONFIG_OPTIONS": "Port=22,User=ada",
+    "CODER_EXTERNAL_AUTH_0_ID": "gh",
+    "CODER_EXTERNAL_AUTH_0_SCOPES": "repo",
+    "CODER_SUPPORT_LINKS": '[{"name": "Help", "target": "https://help.example"}]',
+}
+NAMES = {str: "string", bool: "boolean", int: "integer", float: "number", list: "list", dict: "object", NoneType: "null"}
+EVERY = "*"  # in place of the keys of an object: what all its values are
 
 
-def differences(page: Any, found: Any, where: str = "") -> list[str]:
-    """Every place where ``found`` lacks a key of the page, or holds another JSON type; each element of a list is judged."""
-    if type(page) is not type(found):
-        return [f"{where}: {type(found).__name__} for {type(page).__name__}"]
-    if isinstance(page, list):
-        return [line for item in found for line in differences(page[0], item, f"{where}[]")]
-    if not isinstance(page, dict):
+def differences(shape: Any, found: Any, where: str = "") -> list[str]:
+    """Every place where ``found`` lacks a key of ``shape``, or holds another JSON type; each element of a list is judged."""
+    if isinstance(shape, str) and shape in SHAPES:
+        return differences(SHAPES[shape], found, where)
+    name, expected = NAMES[type(found)], shape if isinstance(shape, str) else NAMES[type(shape)]
+    if expected not in ("any", name) and (expected, name) != ("number", "integer"):
+        return [f"{where}: {name} for {expected}"]
+    if isinstance(shape, list):
+        return [line for item in found for line in differences(shape[0], item, f"{where}[]")]
+    if not isinstance(shape, dict):
         return []
-    missing = [f"{where}.{key}: missing" for key in page if key not in found]
-    inner = [key for key in page if key in found and key not in OPEN]
-    return missing + [line for key in inner for line in differences(page[key], found[key], f"{where}.{key}")]
+    if EVERY in shape:
+        shape = dict.fromkeys(found, shape[EVERY])
+    missing = [f"{where}.{key}: missing" for key in shape if key not in found]
+    return missing + [line for key in shape if key in found for line in differences(shape[key], found[key], f"{where}.{key}")]
 
 
 async def answer_of(inside: Inside, operation: str, base: str = "", tls: ssl.SSLContext | None = None) -> Any:
@@ -40,9 +55,7 @@ async def answer_of(inside: Inside, operation: str, base: str = "", tls: ssl.SSL
 
 
 def misshapen(answers: dict[str, Any]) -> list[str]:
-    """Where the answers of the ten operations differ in shape from the page."""
+    """Where the answers of the ten operations differ from their shapes."""
     assert len(answers) == 10
-    # The page shows no answer to a report; the real server's is this text.
     assert answers["POST /csp/reports"] == "ok"
-    shown = [operation for operation in answers if operation != "POST /csp/reports"]
-    return [line for operation in shown for line in differences(PAGE[operation], answers[operation], operation)]
+    return [line for operation in answers for line in differences(PAGE[operation], answers[operation], operation)]

@@ -53,8 +53,8 @@ def test_the_comparison_finds_what_differs() -> None:
 
     assert differences(PAGE["GET /deployment/config"], found) == [
         ".config.derp.server.region_id: missing",
-        ".config.oidc.scopes: NoneType for list",
-        ".options[].hidden: str for bool",
+        ".config.oidc.scopes: null for list",
+        ".options[].hidden: string for boolean",
     ]
 
 
