@@ -17,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as SQLAlchemyTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from collector.persist.libpq import asyncpg_connect_args
+from collector.persist.wal import use_wal
 from collector.persist.workthread import WorkThread
 from collector.wire.errors import InvalidOption
 
@@ -175,7 +176,7 @@ def _sqlite_writer(path: Path) -> Engine:
     def _configure(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # takes effect in a new file: freed pages can be returned
-        connection.execute("PRAGMA journal_mode = WAL")
+        use_wal(connection, wait_s=BUSY_TIMEOUT_MS / 1000)
         connection.execute("PRAGMA synchronous = FULL")  # an answered report survives a power cut
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
