@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import importlib
 import os
 import sys
@@ -27,6 +28,8 @@ MODULES = {
     "simulate": "simulate",
 }
 
+LONGEST_FLAG = 100  # of what is compared with those that there are
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 done, 1 not done, 2 misused."""
@@ -39,7 +42,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args, unknown = parser.parse_known_args(argv)
     if unknown:
         # What follows a flag that is misspelt may be a secret: the flags alone are named.
-        parser.error(f"unrecognized arguments: {' '.join(_flag(argument) for argument in unknown)}")
+        known = _known_flags(parser, argv)
+        parser.error(f"unrecognized arguments: {' '.join(_named(argument, known) for argument in unknown)}")
     try:
         code = args.run(args)
         sys.stdout.flush()
@@ -61,6 +65,22 @@ def _modules(argv: Sequence[str]) -> Iterable[str]:
     if first in MODULES:
         return (MODULES[first],)
     return () if first == "--version" else dict.fromkeys(MODULES.values())
+
+
+def _known_flags(parser: argparse.ArgumentParser, argv: Sequence[str]) -> list[str]:
+    """The flags of the command that ``argv`` begins with."""
+    commands = next((action for action in parser._actions if isinstance(action, argparse._SubParsersAction)), None)  # noqa: SLF001
+    for place, argument in enumerate(argv):
+        if commands is not None and argument in commands.choices:
+            return _known_flags(commands.choices[argument], argv[place + 1 :])
+    return list(parser._option_string_actions)  # noqa: SLF001 — argparse has no name for it
+
+
+def _named(argument: str, known: Sequence[str]) -> str:
+    """The flag in ``argument``, and the one that was probably meant; never the value."""
+    flag = _flag(argument)
+    nearest = difflib.get_close_matches(flag[:LONGEST_FLAG], known, n=1) if flag.startswith("--") else []
+    return f"{flag} (did you mean {nearest[0]}?)" if nearest else flag
 
 
 def _flag(argument: str) -> str:

@@ -298,3 +298,24 @@ def test_a_reader_may_stop_early() -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait(30) == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["serve", "--verbos"], "--verbos (did you mean --verbose?)"),
+        (["serve", "--postgress-url", "hunter2"], "--postgress-url (did you mean --postgres-url?) …"),
+        (["serve", "--postgress-url=hunter2"], "--postgress-url (did you mean --postgres-url?)"),
+        (["config", "show", "--http-adress", ":80"], "--http-adress (did you mean --http-address?) …"),
+        (["token", "list", "--user", "admin", "--usr", "hunter2"], "--usr (did you mean --user?) …"),
+        (["serve", "--hunter2hunter2"], "--hunter2hunter2"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else " ".join(value),
+)
+def test_a_misspelt_flag(capsys: pytest.CaptureFixture[str], argv: list[str], said: str) -> None:
+    """The nearest flag of that command is named, and what follows the misspelt one, perhaps a secret, is not."""
+    with pytest.raises(SystemExit) as ended:
+        main(argv)
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"collector: error: unrecognized arguments: {said}"
