@@ -129,5 +129,5 @@ def _wait_until_ready(binaries: Path, port: int, process: subprocess.Popen[bytes
             return
         if process.poll() is not None:
             raise RuntimeError(f"postgres did not start: {log.read_text()}")
-        time.sleep(0.05)
+        time.sleep(0.05)  # it is another process: whether it is ready can only be asked
     raise TimeoutError("postgres was not ready within 10 s")

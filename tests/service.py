@@ -103,7 +103,7 @@ class Service:
                 raise RuntimeError(f"the service ended with {self.process.returncode} before it was ready:\n{self.log}")
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the service was not ready within {READY_WITHIN} s:\n{self.log}")
-            time.sleep(0.05)
+            time.sleep(0.05)  # it is another process: whether it is ready can only be asked
 
 
 def environment(data: Path, **options: str) -> dict[str, str]:

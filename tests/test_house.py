@@ -112,6 +112,15 @@ def test_functions_fit_on_a_screen() -> None:
     assert too_long == {}
 
 
+def test_a_pause_says_why() -> None:
+    """No test waits for time to pass; one that asks another process again and again has its reason beside the pause."""
+    paused = re.compile(r"\bsleep\((?!0\))")
+    lines = [line for path in (ROOT / "tests").rglob("*.py") for line in path.read_text().splitlines() if paused.search(line)]
+
+    assert len(lines) > 1
+    assert [line for line in lines if "  # " not in line] == []
+
+
 def test_no_module_is_named_for_anything() -> None:
     """A name that would fit everything describes nothing, so no module bears one."""
     assert [str(path.relative_to(ROOT)) for path in PACKAGE if {path.stem, path.parent.name} & WORDS_FOR_ANYTHING] == []

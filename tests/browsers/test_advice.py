@@ -37,7 +37,7 @@ async def reported(service: Service, project: str, at_least: int) -> set[tuple[s
         if now != found:
             found, changed = now, time.monotonic()
         assert time.monotonic() - started < WITHIN, f"{len(found)} of {at_least}: {found}"
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the browser sends when it likes
     return found
 
 

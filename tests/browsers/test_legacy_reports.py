@@ -31,7 +31,7 @@ async def violations(service: Service, site: Site, log: Path) -> list[dict[str, 
             missing = site.provoked - {what(violation) for violation in results}
             printed = await asyncio.to_thread(log.read_text, errors="replace")
             pytest.fail(f"not reported within {WITHIN} s: {missing}\n{printed[-2000:]}")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # the browser sends when it likes
 
 
 def what(violation: dict[str, Any]) -> tuple[str, str, str | None]:

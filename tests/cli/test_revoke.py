@@ -28,8 +28,8 @@ async def run(*argv: str) -> int:
 async def ended(status: Status) -> None:
     """Return once it is 401, and fail the test when that takes too long."""
     async with asyncio.timeout(ENDED_WITHIN):
-        while await status() != 401:  # noqa: ASYNC110 - it ends in the service, which has no event to wait for
-            await asyncio.sleep(0.05)
+        while await status() != 401:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)  # the promise is a time: the service looks by itself, and only its answer tells
 
 
 async def test_a_revoked_feed_key_stops(inside: Inside, capsys: pytest.CaptureFixture[str]) -> None:

@@ -39,7 +39,7 @@ async def stats_after(service: Service, at_ms: int) -> dict[str, Any]:
         window_end = datetime.fromisoformat(stats["aggregated_from"]) + timedelta(minutes=15)
         if window_end.timestamp() * 1000 > at_ms:
             return stats
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0.1)  # the schedule is that of another process
     pytest.fail("no snapshot was built within 20 s")
 
 
