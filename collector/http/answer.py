@@ -7,7 +7,6 @@ from email.utils import formatdate
 
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
-from aiohttp.http import SERVER_SOFTWARE
 
 
 class FixedAnswer(web.Response):
@@ -18,7 +17,7 @@ class FixedAnswer(web.Response):
 
     Args:
         body: what follows the headers.
-        headers: all but ``Content-Length``, ``Date`` and ``Server``, which aiohttp adds too.
+        headers: all but ``Content-Length`` and ``Date``, which aiohttp adds too.
         now: milliseconds since the epoch.
     """
 
@@ -56,10 +55,6 @@ class FixedAnswer(web.Response):
         """Do nothing: all is sent."""
 
     def _dated(self, second: int) -> bytes:
-        added = {
-            "Content-Length": str(len(self._content)),
-            "Date": formatdate(second, usegmt=True),
-            "Server": SERVER_SOFTWARE,
-        }
+        added = {"Content-Length": str(len(self._content)), "Date": formatdate(second, usegmt=True)}
         lines = [f"{name}: {value}" for name, value in [*self.headers.items(), *added.items()]]
         return "\r\n".join(["HTTP/1.1 200 OK", *lines, "", ""]).encode() + self._content

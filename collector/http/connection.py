@@ -14,6 +14,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from collector.http import meter
 from collector.http.errors import error_response, own_words
+from collector.http.signature import signature
 from collector.wire.errors import CollectorError, HeaderTooLong, InvalidInput, TargetTooLong
 
 # Bytes. aiohttp has one error for both and tells no more than the limit that was passed, so the two must differ.
@@ -99,7 +100,7 @@ def _refusal(error: HttpProcessingError) -> CollectorError:
 
 def _finished(response: web.StreamResponse, request: web.BaseRequest, version: str) -> web.StreamResponse:
     """``response`` with the headers of every answer, counted."""
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("X-Coder-Build-Version", version)
+    for name, value in signature(version).items():
+        response.headers.setdefault(name, value)
     meter.count(meter.UNKNOWN_ROUTE, request.method, response.status)
     return response

@@ -11,6 +11,9 @@ from aiohttp.typedefs import Handler, Middleware
 
 from collector.http import meter
 from collector.http.guard import RATE
+from collector.http.signature import signature
+
+OWN: web.RequestKey[dict[str, str]] = web.RequestKey("own", dict)
 
 log = structlog.get_logger(__name__)
 
@@ -20,23 +23,30 @@ def observing(version: str, *, transport_security: str = "") -> Middleware:
 
     ``transport_security`` is the value of Strict-Transport-Security, which is sent over HTTPS alone (RFC 6797, 7.2).
     """
+    always = signature(version)
 
     @web.middleware
     async def observe(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         request_id = str(uuid.uuid4())
+        request[OWN] = always | {"X-Coder-Request-Id": request_id}
+        if transport_security and request.secure:
+            request[OWN]["Strict-Transport-Security"] = transport_security
         with structlog.contextvars.bound_contextvars(request_id=request_id):  # in every log line of the request
             response = await handler(request)
             _note(request, response.status, time.perf_counter() - started)
-        response.headers.setdefault("X-Coder-Build-Version", version)
-        response.headers.setdefault("X-Coder-Request-Id", request_id)
-        if transport_security and request.secure:
-            response.headers["Strict-Transport-Security"] = transport_security
-        if RATE in request:
-            response.headers.update(request[RATE].headers)
+        complete(request, response)
         return response
 
     return observe
+
+
+def complete(request: web.Request, response: web.StreamResponse) -> None:
+    """Give ``response`` the headers of every answer to ``request``: in time if it is sent in pieces, before the first."""
+    for name, value in request[OWN].items():
+        response.headers.setdefault(name, value)
+    if RATE in request:
+        response.headers.update(request[RATE].headers)
 
 
 def _note(request: web.Request, status: int, seconds: float) -> None:

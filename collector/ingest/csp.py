@@ -21,6 +21,7 @@ from collector.http.errors import error_response
 from collector.http.guard import RATE, Guard
 from collector.http.limits import Budget
 from collector.http.operation import Operation
+from collector.http.signature import SERVER
 from collector.ingest.clients import Clients
 from collector.normalize import csp
 from collector.normalize.fingerprint import fingerprint
@@ -41,6 +42,7 @@ PREFLIGHT_HEADERS = {
     "Access-Control-Allow-Methods": "POST, OPTIONS",
     "Access-Control-Allow-Headers": "content-type",
     "Access-Control-Max-Age": "86400",
+    "Server": SERVER,
     "X-Content-Type-Options": "nosniff",
 }
 ACKNOWLEDGED = b'"ok"\n'
@@ -97,6 +99,7 @@ class CspDoor:
             {
                 "Content-Type": "application/json; charset=utf-8",
                 "Access-Control-Allow-Origin": "*",
+                "Server": SERVER,
                 "X-Content-Type-Options": "nosniff",
                 "X-Coder-Build-Version": version,
             }

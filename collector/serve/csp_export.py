@@ -13,6 +13,7 @@ from aiohttp import web
 
 from collector.http.appkeys import NOW, STORE
 from collector.http.errors import json_bytes
+from collector.http.observe import complete
 from collector.http.operation import Operation, Param
 from collector.rollup.violation_list import invalid, violation_query, violations
 from collector.serve.csp import AFTER, FILTERS, SORT
@@ -27,7 +28,10 @@ COUNTS = ("enforce", "report", "unknown")
 FORMAT = Param("format", "for spreadsheets, or one object a line", {"enum": ["csv", "ndjson"]}, "`csv`")
 
 
-@Operation(media=("text/csv", "application/x-ndjson"), query=(FORMAT, *FILTERS, SORT, AFTER))
+@Operation(
+    media=("text/csv", "application/x-ndjson"),
+    query=(FORMAT, *FILTERS, SORT, AFTER),
+)
 async def get_export(request: web.Request) -> web.StreamResponse:
     """All violations that match as a file, in the order of the list."""
     name = request.query.get("format") or "csv"
@@ -42,6 +46,7 @@ async def get_export(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse(
         headers={"Content-Type": content_type, "Content-Disposition": f'attachment; filename="violations.{name}"'}
     )
+    complete(request, response)
     await response.prepare(request)
     await response.write(head)
     while True:

@@ -23,9 +23,7 @@ Client = TestClient[web.Request, web.Application]
 async def client(aiohttp_client: AiohttpClient, clock: Clock) -> Client:
     """``/fixed`` gives it, ``/common`` what aiohttp makes of the same."""
     clock.at = NOW
-    answer = FixedAnswer(
-        b'"ok"\n', {"Content-Type": "application/json", "Access-Control-Allow-Origin": "*"}, lambda: int(clock())
-    )
+    answer = FixedAnswer(b'"ok"\n', {"Content-Type": "application/json", "Server": "collector"}, lambda: int(clock()))
 
     async def fixed(request: web.Request) -> web.Response:
         return answer.to(request)
