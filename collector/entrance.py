@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from functools import partial
 from ipaddress import ip_network
 from typing import Literal
 
@@ -14,9 +15,9 @@ from aiohttp.typedefs import Middleware
 import collector
 from collector.config.settings import Settings
 from collector.http.auth import Credentials
-from collector.http.body import client_address
 from collector.http.crossorigin import cross_origin
 from collector.http.errors import errors_middleware
+from collector.http.forwarded import Network, asked_at, client_address
 from collector.http.guard import Guard, unmatched
 from collector.http.limits import Budget, SlidingWindow
 from collector.http.observe import observing
@@ -62,8 +63,11 @@ def sign_in(settings: Settings) -> SignIn:
 
 def address(settings: Settings) -> Callable[[web.BaseRequest], str]:
     """What says the client address of a request, behind trusted proxies too."""
-    trusted = [ip_network(origin) for origin in settings.proxy_trusted_origins]
-    return lambda request: client_address(request, settings.proxy_trusted_headers, trusted)
+    return partial(client_address, trusted_headers=settings.proxy_trusted_headers, trusted_origins=_proxies(settings))
+
+
+def _proxies(settings: Settings) -> list[Network]:
+    return [ip_network(origin) for origin in settings.proxy_trusted_origins]
 
 
 def guard(settings: Settings, credentials: Credentials) -> Guard:
@@ -79,10 +83,12 @@ def guard(settings: Settings, credentials: Credentials) -> Guard:
 
 def middlewares(settings: Settings, guard: Guard) -> Iterable[Middleware]:
     """Around every request that no door takes, the outermost first."""
-    yield observing(VERSION, transport_security=settings.strict_transport_security_header)
+    asked = partial(asked_at, trusted_origins=_proxies(settings))
+    yield observing(VERSION, transport_security=settings.strict_transport_security_header, asked=asked)
     yield cross_origin(allow_all=settings.allow_all_cors)
     from_http = settings.tls_enable and settings.tls_redirect_http
     if settings.access_url and (settings.redirect_to_access_url or from_http):
-        yield to_access_url(settings.access_url, from_other_hosts=settings.redirect_to_access_url, from_http=from_http)
+        other_hosts = settings.redirect_to_access_url
+        yield to_access_url(settings.access_url, from_other_hosts=other_hosts, from_http=from_http, asked=asked)
     yield errors_middleware
     yield unmatched(guard, SIGNED_IN_BELOW)

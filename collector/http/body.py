@@ -1,4 +1,4 @@
-"""The body of a request, never more of it than its limit, and the address it came from.
+"""The body of a request, never more of it than its limit.
 
 The server is to run with ``auto_decompress=False``: left on, aiohttp inflates every body, also one that no handler reads.
 The rest of a body that was refused is read for up to ``lingering_time`` after the answer, and 2 MB of gzip that hold
@@ -8,9 +8,8 @@ The rest of a body that was refused is read for up to ``lingering_time`` after t
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 from aiohttp import HttpVersion11, web
@@ -51,8 +50,6 @@ class Limit(NamedTuple):
 OBJECT = Limit(OBJECT_LIMIT, f"Maximum CSP report size is {OBJECT_LIMIT} bytes.")
 BATCH = Limit(ARRAY_LIMIT, f"Maximum CSP report size is {OBJECT_LIMIT} bytes, of a batch {ARRAY_LIMIT} bytes.")
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
 
 async def read(request: web.BaseRequest, *, limit: int, within: float = READ_WITHIN_S) -> bytes:
     """The whole body, inflated, at most ``limit`` bytes, waiting at most ``within`` seconds for it.
@@ -91,30 +88,6 @@ def whole_report(request: web.BaseRequest) -> bytes | None:
     if not content.is_eof() or content.exception() is not None or content.total_bytes > OBJECT_LIMIT:
         return None
     return None if "Content-Encoding" in request.headers else content.read_nowait()
-
-
-def client_address(
-    request: web.BaseRequest, trusted_headers: Sequence[str] = (), trusted_origins: Sequence[Network] = ()
-) -> str:
-    """The address that the request came from: the peer's, unless the peer is a trusted proxy.
-
-    Then it is the right-most address of the first of ``trusted_headers`` present that is no trusted proxy itself:
-    everything left of that one is the client's own claim. Empty for a Unix socket.
-    """
-    address = request.remote or ""
-    if not trusted_headers or not _is_trusted(address, trusted_origins):
-        return address
-    name = next((name for name in trusted_headers if name in request.headers), None)
-    if name is None:
-        return address
-    for entry in reversed(",".join(request.headers.getall(name)).split(",")):
-        named = _address(entry)
-        if named is None:
-            return address  # nobody behind a broken entry can be believed
-        address = named
-        if not _is_trusted(address, trusted_origins):
-            return address
-    return address
 
 
 async def _body(request: web.BaseRequest, limit: Limit, check: Check, within: float) -> bytes:
@@ -196,29 +169,3 @@ def _inflated(sent: bytes | bytearray, encoding: str, limit: Limit) -> bytes | b
     if not inflater.eof or inflater.unused_data:
         raise InvalidReport(UNREADABLE, "The encoded body is cut short, or something follows it.")
     return body
-
-
-def _is_trusted(address: str, networks: Sequence[Network]) -> bool:
-    parsed = _parsed(address)
-    return parsed is not None and any(parsed in network for network in networks)
-
-
-def _address(entry: str) -> str | None:
-    """An address of a forwarding header, which may come with a port; None when it is no address."""
-    text = entry.strip()
-    if text.startswith("["):
-        text = text[1:].partition("]")[0]
-    elif text.count(":") == 1:
-        text = text.partition(":")[0]
-    parsed = _parsed(text)
-    return None if parsed is None else str(parsed)
-
-
-def _parsed(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-        return address.ipv4_mapped  # what a socket for both families calls an IPv4 peer
-    return address

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Callable
 
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from collector.http import meter
+from collector.http.forwarded import Asked, asked_at
 from collector.http.guard import RATE
 from collector.http.signature import signature
 
@@ -18,10 +20,13 @@ OWN: web.RequestKey[dict[str, str]] = web.RequestKey("own", dict)
 log = structlog.get_logger(__name__)
 
 
-def observing(version: str, *, transport_security: str = "") -> Middleware:
+def observing(
+    version: str, *, transport_security: str = "", asked: Callable[[web.BaseRequest], Asked] = asked_at
+) -> Middleware:
     """The outermost middleware, around the one that turns errors into answers.
 
-    ``transport_security`` is the value of Strict-Transport-Security, which is sent over HTTPS alone (RFC 6797, 7.2).
+    ``transport_security`` is the value of Strict-Transport-Security, which is sent over HTTPS alone (RFC 6797, 7.2);
+    ``asked`` says how a request was sent.
     """
     always = signature(version)
 
@@ -30,7 +35,7 @@ def observing(version: str, *, transport_security: str = "") -> Middleware:
         started = time.perf_counter()
         request_id = str(uuid.uuid4())
         request[OWN] = always | {"X-Coder-Request-Id": request_id}
-        if transport_security and request.secure:
+        if transport_security and asked(request).secure:
             request[OWN]["Strict-Transport-Security"] = transport_security
         with structlog.contextvars.bound_contextvars(request_id=request_id):  # in every log line of the request
             response = await handler(request)

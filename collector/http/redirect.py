@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
+
+from collector.http.forwarded import Asked, asked_at
 
 READING = ("GET", "HEAD")
 PROBES = ("/healthz", "/readyz")  # a probe asks one instance, by whatever name it has there
 PORTS = {"http": ":80", "https": ":443"}
 
 
-def to_access_url(access_url: str, *, from_other_hosts: bool, from_http: bool) -> Middleware:
+def to_access_url(
+    access_url: str, *, from_other_hosts: bool, from_http: bool, asked: Callable[[web.BaseRequest], Asked] = asked_at
+) -> Middleware:
     """Answers what is asked for elsewhere with a 307 to the same path and query below ``access_url``.
 
     Args:
@@ -21,6 +26,7 @@ def to_access_url(access_url: str, *, from_other_hosts: bool, from_http: bool) -
         from_other_hosts: whether a Host that is not that of ``access_url`` is elsewhere.
         from_http: whether plain HTTP is elsewhere when ``access_url`` is https, unless this machine or a private network
             was asked by its address.
+        asked: how and where a request was sent; behind a proxy that ends TLS all of them come here by plain HTTP.
     """
     parts = urlsplit(access_url)
     own = _without_port(parts.netloc.rpartition("@")[2], parts.scheme)
@@ -30,10 +36,10 @@ def to_access_url(access_url: str, *, from_other_hosts: bool, from_http: bool) -
     async def redirect(request: web.Request, handler: Handler) -> web.StreamResponse:
         if request.method not in READING or request.path in PROBES:
             return await handler(request)
-        other_host = from_other_hosts and _without_port(request.host, parts.scheme) != own
-        if other_host or (https_only and not request.secure and not _is_local(request.host)):
-            location = access_url.rstrip("/") + str(request.rel_url)
-            return web.Response(status=307, headers={"Location": location, "X-Content-Type-Options": "nosniff"})
+        at = asked(request)
+        other_host = from_other_hosts and _without_port(at.host, parts.scheme) != own
+        if other_host or (https_only and not at.secure and not _is_local(at.host)):
+            return web.Response(status=307, headers={"Location": access_url.rstrip("/") + str(request.rel_url)})
         return await handler(request)
 
     return redirect

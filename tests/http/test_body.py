@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from pytest_aiohttp import AiohttpClient
 
-from collector.http import body
+from collector.http import body, forwarded
 from collector.http.errors import errors_middleware
 from collector.wire.errors import InvalidReport
 
@@ -53,12 +53,12 @@ async def length_of_four_million(request: web.Request) -> web.Response:
 async def address(request: web.Request) -> web.Response:
     """Where the request came from, behind one proxy on this machine and one network of them."""
     trusted = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("2001:db8::/32")]
-    return web.Response(text=body.client_address(request, ["X-Real-IP", "X-Forwarded-For"], trusted))
+    return web.Response(text=forwarded.client_address(request, ["X-Real-IP", "X-Forwarded-For"], trusted))
 
 
 async def unproxied_address(request: web.Request) -> web.Response:
     """Where the request came from, with no proxy trusted."""
-    return web.Response(text=body.client_address(request))
+    return web.Response(text=forwarded.client_address(request))
 
 
 @pytest.fixture(params=[False, True], ids=["inflated here", "inflated by aiohttp"])

@@ -12,8 +12,8 @@ from sqlalchemy import Connection
 
 from collector.http.access import Access
 from collector.http.auth import TRUST_TOKEN_S, Credentials
-from collector.http.body import client_address
 from collector.http.errors import errors_middleware
+from collector.http.forwarded import client_address
 from collector.http.guard import Guard
 from collector.http.limits import Budget, SlidingWindow
 from collector.http.operation import Route

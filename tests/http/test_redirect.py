@@ -14,9 +14,10 @@ from tests.postgres import free_port
 SHOP = "https://collector.example"
 
 
-async def sent(inside: Inside, path: str, host: str, method: str = "GET") -> tuple[int, str | None]:
-    """The status of a request, and where its answer points."""
-    async with inside.client.request(method, path, headers={"Host": host}, allow_redirects=False) as response:
+async def sent(inside: Inside, path: str, host: str, method: str = "GET", **forwarded: str) -> tuple[int, str | None]:
+    """The status of a request, and where its answer points; a proxy may have added what it knows: ``Proto``, ``Host``."""
+    headers = {"Host": host} | {f"X-Forwarded-{name}": value for name, value in forwarded.items()}
+    async with inside.client.request(method, path, headers=headers, allow_redirects=False) as response:
         return response.status, response.headers.get("Location")
 
 
@@ -53,21 +54,56 @@ async def test_without_both_options_every_host_is_served(tmp_path: Path, options
         assert await sent(inside, "/", "other.example") == (200, None)
 
 
-@pytest.mark.parametrize(("choice", "redirected"), [("true", True), ("false", False)])
-async def test_http_is_sent_to_https(tmp_path: Path, choice: str, redirected: bool) -> None:
-    """With HTTPS on, plain HTTP goes to an access URL that is https, unless this machine or a private network is named."""
-    authority = Authority(tmp_path)
-    pair, port = authority.pair("one"), free_port()
-    options = {
+BELIEVED = {"CODER_PROXY_TRUSTED_ORIGINS": "127.0.0.0/8", "CODER_PROXY_TRUSTED_HEADERS": "X-Forwarded-For"}
+DISBELIEVED = {"CODER_PROXY_TRUSTED_ORIGINS": "10.0.0.0/8", "CODER_PROXY_TRUSTED_HEADERS": "X-Forwarded-For"}
+STRICT = "max-age=63072000; includeSubDomains; preload"
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [(BELIEVED, True), (DISBELIEVED, False), ({}, False)])
+async def test_a_proxy_says_where_a_page_was_asked_for(tmp_path: Path, proxies: dict[str, str], believed: bool) -> None:
+    """Behind one that has a name of its own for this service, what a trusted one says counts, or it would go round for ever."""
+    options = {"CODER_ACCESS_URL": SHOP, "CODER_REDIRECT_TO_ACCESS_URL": "true", **proxies}
+    async with running("sqlite", tmp_path, **options) as inside:
+        redirected = (307, f"{SHOP}/")
+        served = (200, None) if believed else redirected
+        assert await sent(inside, "/", "collector:3000", Host="collector.example", Proto="https") == served
+        assert await sent(inside, "/", "collector:3000", Host="collector.example, inner", Proto="https, http") == served
+        assert await sent(inside, "/", "collector:3000", Proto="https") == redirected
+        misled = await sent(inside, "/", "collector.example", Host="other.example")
+        assert misled == (redirected if believed else (200, None))
+
+
+@pytest.mark.parametrize(("proxies", "believed"), [(BELIEVED, True), (DISBELIEVED, False), ({}, False)])
+async def test_a_proxy_says_how_a_page_was_asked_for(tmp_path: Path, proxies: dict[str, str], believed: bool) -> None:
+    """One that ends TLS passes everything on by plain HTTP: https is what it says it is, if it is trusted."""
+    async with running("sqlite", tmp_path, **over_https(Authority(tmp_path)), **proxies) as inside:
+        redirected = (307, f"{SHOP}/")
+        assert await sent(inside, "/", "collector.example", Proto="https") == ((200, None) if believed else redirected)
+        for other in ("http", "wss", ""):
+            assert await sent(inside, "/", "collector.example", Proto=other) == redirected
+        async with inside.client.get("/", headers={"X-Forwarded-Proto": "https"}) as response:
+            assert response.headers.get("Strict-Transport-Security") == (STRICT if believed else None)
+
+
+def over_https(authority: Authority) -> dict[str, str]:
+    """The options of a service with both kinds of listeners."""
+    pair = authority.pair("one")
+    return {
         "CODER_TLS_ENABLE": "true",
-        "CODER_TLS_ADDRESS": f"127.0.0.1:{port}",
+        "CODER_TLS_ADDRESS": f"127.0.0.1:{free_port()}",
         "CODER_TLS_CERT_FILE": str(pair.certificate),
         "CODER_TLS_KEY_FILE": str(pair.key),
-        "CODER_TLS_REDIRECT_HTTP_TO_HTTPS": choice,
         "CODER_ACCESS_URL": SHOP,
         "CODER_STRICT_TRANSPORT_SECURITY": "63072000",
         "CODER_STRICT_TRANSPORT_SECURITY_OPTIONS": "includesubdomains,preload",
     }
+
+
+@pytest.mark.parametrize(("choice", "redirected"), [("true", True), ("false", False)])
+async def test_http_is_sent_to_https(tmp_path: Path, choice: str, redirected: bool) -> None:
+    """With HTTPS on, plain HTTP goes to an access URL that is https, unless this machine or a private network is named."""
+    authority = Authority(tmp_path)
+    options = over_https(authority) | {"CODER_TLS_REDIRECT_HTTP_TO_HTTPS": choice}
     async with running("sqlite", tmp_path, **options) as inside:
         expected = (307, f"{SHOP}/") if redirected else (200, None)
         assert await sent(inside, "/", "collector.example") == expected
@@ -75,8 +111,8 @@ async def test_http_is_sent_to_https(tmp_path: Path, choice: str, redirected: bo
             assert await sent(inside, "/", host) == (200, None)
 
         context = ssl.create_default_context(cafile=str(authority.file))
-        async with inside.client.get(f"https://127.0.0.1:{port}/", ssl=context) as response:
+        async with inside.client.get(f"https://{options['CODER_TLS_ADDRESS']}/", ssl=context) as response:
             assert response.status == 200
-            assert response.headers["Strict-Transport-Security"] == "max-age=63072000; includeSubDomains; preload"
+            assert response.headers["Strict-Transport-Security"] == STRICT
         async with inside.client.get("/") as response:
             assert "Strict-Transport-Security" not in response.headers
