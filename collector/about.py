@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from collector.config.settings import Settings
+from collector.config.loading import Loaded, Source
 from collector.config.structures import ssh_option
 from collector.http.appkeys import BUILD_INFO, DEPLOYMENT, EXPERIMENTS, LIFETIMES, SSH
 from collector.serve import experiments
 from collector.wire.deployment import SshConfig
 from collector.wire.general import BuildInfo
 
+DOCUMENTATION = "Docs URL"
 SSH_PREFIX = "coder."  # of workspaces' names, when the option is empty: clients cannot do without one
 
 
-def tell(app: web.Application, settings: Settings, version: str) -> None:
+def documentation(loaded: Loaded) -> str:
+    """Where an operator documents this service; "" when nobody said: the option's default is Coder's, about another one."""
+    return "" if loaded.source(DOCUMENTATION) is Source.DEFAULT else loaded.settings.docs_url
+
+
+def tell(app: web.Application, loaded: Loaded, version: str) -> None:
     """Put what the handlers of buildinfo, ssh, experiments and tokens answer where they find it."""
+    settings = loaded.settings
     app[BUILD_INFO] = BuildInfo(
         version=version,
-        external_url=settings.docs_url,
+        external_url=documentation(loaded) or settings.url,
         dashboard_url=settings.url,
         upgrade_message=settings.cli_upgrade_message,
         deployment_id=app[DEPLOYMENT],

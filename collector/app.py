@@ -19,6 +19,7 @@ from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import (
     BUDGET,
+    BUILD_INFO,
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
@@ -57,11 +58,7 @@ from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
 from collector.routes import ROUTES
-from collector.serve import (
-    config,
-    exporter,
-    openapi,
-)
+from collector.serve import config, exporter, openapi
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
@@ -109,9 +106,9 @@ async def create_app(
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
-    about.tell(app, settings, VERSION)
+    about.tell(app, loaded, VERSION)
     app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
-    own = UpdateCheck(current=True, version=VERSION, url=settings.docs_url)
+    own = UpdateCheck(current=True, version=VERSION, url=app[BUILD_INFO].external_url)
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer
     app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows, checker)), clock=now)
@@ -119,7 +116,7 @@ async def create_app(
     app[PAGES] = Pages(
         access_url=settings.access_url or None,
         metrics_url=f"http://{metrics}/metrics" if metrics else None,
-        links=[("Documentation", settings.docs_url), *((link.name, link.target) for link in settings.support_links)],
+        links=[("Documentation", about.documentation(loaded)), *((link.name, link.target) for link in settings.support_links)],
         swagger=settings.swagger_enable,
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)

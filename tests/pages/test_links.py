@@ -22,3 +22,10 @@ async def test_documentation_and_support_are_linked(tmp_path: Path) -> None:
     assert '<a href="https://help.example/?a=1&amp;b=2" rel="noreferrer">Ask &lt;us&gt;</a>' in page
     assert '<a href="mailto:help@example.com" rel="noreferrer">mailto:help@example.com</a>' in page
     assert "javascript" not in page
+
+
+async def test_without_documentation_none_is_linked(tmp_path: Path) -> None:
+    """The default of the option is about another service."""
+    async with running("sqlite", tmp_path) as inside, inside.client.get("/") as response:
+        page = await response.text()
+    assert "Documentation" not in page

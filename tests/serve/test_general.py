@@ -51,7 +51,7 @@ async def test_the_build_says_what_clients_look_for(tmp_path: Path) -> None:
 
     assert re.fullmatch(r"v\d+\.\d+\.\d+", version)
     assert build == {
-        "external_url": "https://coder.com/docs",
+        "external_url": "https://stats.example",
         "version": version,
         "dashboard_url": "https://stats.example",
         "telemetry": False,
@@ -62,6 +62,17 @@ async def test_the_build_says_what_clients_look_for(tmp_path: Path) -> None:
         "deployment_id": deployment,
         "webpush_public_key": "",
     }
+
+
+async def test_the_build_names_the_documentation_that_an_operator_names(tmp_path: Path) -> None:
+    """A client that asks what runs here is led there, and not to what the option's default says about another service."""
+    async with running("sqlite", tmp_path, CODER_DOCS_URL="https://docs.example/collector") as inside:
+        async with inside.client.get(f"{PREFIX}/buildinfo") as response:
+            build = await response.json()
+        async with inside.client.get(f"{PREFIX}/updatecheck") as response:
+            update = await response.json()
+
+    assert (build["external_url"], update["url"]) == ("https://docs.example/collector", "https://docs.example/collector")
 
 
 async def test_ssh_options_are_parted_and_sorted(tmp_path: Path) -> None:
