@@ -15,6 +15,7 @@ from collector import about, entrance, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.settings import Settings
+from collector.config.shape import config_type
 from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import (
@@ -107,7 +108,7 @@ async def create_app(
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, loaded, VERSION)
-    app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION))
+    app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION, config_type()))
     own = UpdateCheck(current=True, version=VERSION, url=app[BUILD_INFO].external_url)
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer

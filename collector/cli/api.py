@@ -6,6 +6,7 @@ import argparse
 import json
 
 from collector.cli.command import Subcommands
+from collector.config.shape import config_type
 from collector.entrance import VERSION
 from collector.routes import ROUTES
 from collector.serve.openapi import document
@@ -21,7 +22,7 @@ def add(commands: Subcommands) -> None:
 
 def openapi(_args: argparse.Namespace) -> int:
     """Print what ``/api/v2/openapi.json`` answers, for who has no service running."""
-    print(json.dumps(document(ROUTES, VERSION), indent=2))
+    print(json.dumps(document(ROUTES, VERSION, config_type()), indent=2))
     return 0
 
 

@@ -25,9 +25,9 @@ def deployment_config(loaded: Loaded) -> DeploymentConfig:
     tree: dict[str, Any] = {}
     for option in OPTIONS:
         if option.path:
-            _put(tree, option.path, _config_value(option, loaded.values[option.name]))
+            put(tree, option.path, _config_value(option, loaded.values[option.name]))
     for path, value in WITHOUT_OPTION.items():
-        _put(tree, path, value)
+        put(tree, path, value)
     tree = dict(sorted(tree.items()))  # as the page lists them
     by_name = {option.name: option for option in OPTIONS}
     return DeploymentConfig(tree, tuple(_option(by_name[name], loaded, by_name) for name in sorted(by_name, key=str.encode)))
@@ -54,7 +54,8 @@ def url_parts(text: str) -> Url:
     )
 
 
-def _put(tree: dict[str, Any], path: str, value: Any) -> None:
+def put(tree: dict[str, Any], path: str, value: Any) -> None:
+    """Let ``value`` stand at ``path``, whose keys are joined by dots, in ``tree``."""
     *outer, leaf = path.split(".")
     for key in outer:
         tree = tree.setdefault(key, {})

@@ -50,6 +50,7 @@ class Param(NamedTuple):
     schema: Mapping[str, Any]
     default: str = ""
     required: bool = False  # one in the path always is
+    example: str = ""
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,6 +64,7 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     status: int = 200
     media: tuple[str, ...] = (JSON,)  # of the answer
     others: Mapping[int, Any] = {}  # answers by status that are neither the good one nor a refusal
+    headers: Mapping[str, str] = {}  # of the good answer beside those that all have, with what each says
     query: tuple[Param, ...] = ()
     path: tuple[Param, ...] = ()
     body: Any = None

@@ -30,6 +30,7 @@ FORMAT = Param("format", "for spreadsheets, or one object a line", {"enum": ["cs
 
 @Operation(
     media=("text/csv", "application/x-ndjson"),
+    headers={"Content-Disposition": "The name of the file."},
     query=(FORMAT, *FILTERS, SORT, AFTER),
 )
 async def get_export(request: web.Request) -> web.StreamResponse:

@@ -25,7 +25,10 @@ MAX_RULE_LABELS = 100
 
 @Operation(media=MEDIA)
 async def get_metrics(request: web.Request) -> web.Response:
-    """Everything in the format the scraper asks for. It is rendered on a thread: the event loop goes on meanwhile."""
+    """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for.
+
+    They are rendered on a thread: the event loop goes on meanwhile.
+    """
     app = request.app
     sums = await app[STORE].read(totals)
     read = [

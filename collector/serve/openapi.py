@@ -1,6 +1,6 @@
 """/openapi.json: the document that clients are generated from, made of the route table and the types of the wire.
 
-A handler under two paths is described at the one that stands first in the table; the other is named there.
+A handler under two paths is described at both; that which stands first in the table names the other.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from collector.http.access import Access
 from collector.http.appkeys import OPENAPI
 from collector.http.errors import ErrorBody, status_of
 from collector.http.operation import JSON, Operation, Param, Route, operation_of
+from collector.serve import answer_headers
 from collector.wire.errors import BypassRefused, Forbidden, InvalidReport, Overloaded, RateLimited, TooLarge, Unauthorized
 
+NOT_ALLOWED = 405
 INTERNAL_ERROR = 500
 REFERENCE = "#/components/schemas/{name}"
 
@@ -46,13 +48,18 @@ SCHEMES = {
 
 
 class Described(NamedTuple):
-    """A route that clients call, what it does in words, and the other paths that it has."""
+    """A route that clients call, what it does in words, and the other paths that it has, in the table's order."""
 
     route: Route
     operation: Operation
     summary: str
     description: str
-    aliases: tuple[str, ...]
+    paths: tuple[str, ...]
+
+    @property
+    def is_alias(self) -> bool:
+        """Whether clients should use another path."""
+        return self.route.path != self.paths[0]
 
     @property
     def tag(self) -> str:
@@ -86,12 +93,11 @@ def described(routes: Iterable[Route]) -> Iterator[Described]:
     table = list(routes)
     for route in table:
         operation = operation_of(route.handler)
-        same = [other for other in table if (other.method, other.handler) == (route.method, route.handler)]
-        if operation is None or same[0] is not route:
+        if operation is None:
             continue
         text = in_words(route)
-        aliases = tuple(other.path for other in same[1:])
-        yield Described(route, operation, text.partition(". ")[0].removesuffix("."), text, aliases)
+        paths = tuple(other.path for other in table if (other.method, other.handler) == (route.method, route.handler))
+        yield Described(route, operation, text.partition(". ")[0].removesuffix("."), text, paths)
 
 
 def in_words(route: Route) -> str:
@@ -100,22 +106,41 @@ def in_words(route: Route) -> str:
     return " ".join(paragraph.replace("``", "`").split())
 
 
-def document(routes: Iterable[Route], version: str) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of ``routes``."""
+def document(routes: Iterable[Route], version: str, *others: type[msgspec.Struct]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of ``routes``; types of the wire may refer to the ``others`` by name."""
     entries = list(described(routes))
-    kinds = [kind for entry in entries for kind in _types(entry.operation)]
-    schemas, components = msgspec.json.schema_components([*kinds, ErrorBody], ref_template=REFERENCE)
-    schema_of = dict(zip([*map(_key, kinds), _key(ErrorBody)], schemas, strict=True))
+    kinds = [ErrorBody, *others, *(kind for entry in entries for kind in _types(entry.operation))]
+    schemas, components = msgspec.json.schema_components(kinds, ref_template=REFERENCE)
+    schema_of = dict(zip(map(_key, kinds), schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for entry in entries:
         path = re.sub(r"{(\w+):[^}]*}", r"{\1}", entry.route.path)
         paths.setdefault(path, {})[entry.route.method.lower()] = _operation(entry, schema_of)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Collector", "version": version, "license": {"name": "MIT", "identifier": "MIT"}},
+        "info": {
+            "title": "Collector",
+            "version": version,
+            "description": "A method that a path does not have is answered with `MethodNotAllowed`.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
         "servers": [{"url": "/"}],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": SCHEMES},
+        "components": {
+            "schemas": components,
+            "headers": answer_headers.components(),
+            "responses": {"MethodNotAllowed": _not_allowed(schema_of[_key(ErrorBody)])},
+            "securitySchemes": SCHEMES,
+        },
+    }
+
+
+def _not_allowed(error: Mapping[str, Any]) -> dict[str, Any]:
+    """No operation can have it, as it is the answer where there is none."""
+    return {
+        "description": HTTPStatus(NOT_ALLOWED).phrase,
+        "headers": answer_headers.references(["Allow"]),
+        "content": {JSON: {"schema": error}},
     }
 
 
@@ -130,10 +155,11 @@ def _key(kind: Any) -> str:
 
 def _operation(entry: Described, schema_of: Mapping[str, Any]) -> dict[str, Any]:
     route, operation = entry.route, entry.operation
-    also = f" Also at {' and '.join(f'`{path}`' for path in entry.aliases)}." if entry.aliases else ""
+    aliases = " and ".join(f"`{path}`" for path in entry.paths[1:])
+    also = f" The same as `{entry.paths[0]}`." if entry.is_alias else f" Also at {aliases}." if aliases else ""
     scope = f" A token with scopes needs `{route.scope}`." if route.scope else ""
     described: dict[str, Any] = {
-        "operationId": re.sub(r"\W+", "_", f"{route.method} {route.path}".lower()).strip("_"),
+        "operationId": re.sub(r"\W+", "_", f"{route.method} {route.path}".lower().removesuffix("}")),
         "tags": [entry.tag],
         "summary": entry.summary,
         "description": entry.description + also + scope,
@@ -159,22 +185,26 @@ def _parameter(param: Param, place: str) -> dict[str, Any]:
         "required": param.required or place == "path",
         "description": f"{param.meaning}{default}".capitalize() + ".",
         "schema": dict(param.schema),
-    }
+    } | ({"example": param.example} if param.example else {})
 
 
 def _responses(entry: Described, schema_of: Mapping[str, Any]) -> dict[str, Any]:
     operation = entry.operation
     refusal = {JSON: {"schema": schema_of[_key(ErrorBody)]}}
-    responses = {str(status): _response(status, refusal) for status in entry.statuses}
-    for status, kind in operation.others.items():
-        responses[str(status)] = _response(status, {JSON: {"schema": schema_of[_key(kind)]}})
+    contents = dict.fromkeys(entry.statuses, refusal)
+    contents |= {status: {JSON: {"schema": schema_of[_key(kind)]}} for status, kind in operation.others.items()}
     schema = schema_of[_key(operation.answer)] if operation.answer is not None else {"type": "string"}
     has_content = operation.answer is not None or operation.media != (JSON,)
-    content = {media: {"schema": schema} for media in operation.media} if has_content else {}
-    responses[str(operation.status)] = _response(operation.status, content)
-    return dict(sorted(responses.items()))
+    contents[operation.status] = {media: {"schema": schema} for media in operation.media} if has_content else {}
+    return {str(status): _response(entry, status, content) for status, content in sorted(contents.items())}
 
 
-def _response(status: int, content: Mapping[str, Any]) -> dict[str, Any]:
-    response: dict[str, Any] = {"description": HTTPStatus(status).phrase}
+def _response(entry: Described, status: int, content: Mapping[str, Any]) -> dict[str, Any]:
+    operation = entry.operation
+    headers = answer_headers.references(answer_headers.headers_of(entry.route, status))
+    if status == operation.status:
+        headers |= {name: answer_headers.described(meaning) for name, meaning in operation.headers.items()}
+    if status in operation.others:  # no refusal: it says by itself what is the matter
+        headers.pop("Retry-After", None)
+    response: dict[str, Any] = {"description": HTTPStatus(status).phrase, "headers": headers}
     return response | {"content": content} if content else response

@@ -173,7 +173,7 @@ def _routes(routes: Sequence[Route]) -> Iterator[str]:
 def _parameters(entries: Iterable[Described]) -> Iterator[str]:
     yield "## Parameters\n\n| route | parameter | without it | meaning |\n|---|---|---|---|"
     for entry in entries:
-        for param in entry.operation.query:
+        for param in () if entry.is_alias else entry.operation.query:
             yield _row(entry.route, param)
     yield ""
 

@@ -28,7 +28,7 @@ MICROSECOND = timedelta(microseconds=1)
 ME = "me"
 NO_USER = '"user" must be an existing uuid or username.'
 
-USER = Param("user", "a user's id or name, or `me`", {"type": "string"})
+USER = Param("user", "a user's id or name, or `me`", {"type": "string"}, example=ME)
 ID = Param("id", "what stands before the dash of the token", {"type": "string"})
 
 
@@ -47,7 +47,14 @@ async def get_tokens(request: web.Request) -> web.Response:
     return json_response([_token(it) for it in listings if it.revoked_at is None and it.expires_at > now])
 
 
-@Operation(answer=MadeToken, status=201, path=(USER,), body=NewToken, refuses=(InvalidInput, Conflict))
+@Operation(
+    answer=MadeToken,
+    status=201,
+    headers={"Cache-Control": "The token is to be kept by its reader alone."},
+    path=(USER,),
+    body=NewToken,
+    refuses=(InvalidInput, Conflict),
+)
 async def post_tokens(request: web.Request) -> web.Response:
     """Make a token of a user. The answer holds it in clear, for the only time."""
     user = await _changed_by_caller(request)

@@ -67,6 +67,24 @@ class ExternalAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     validate_url: str = ""
 
 
+class Regexp(msgspec.Struct, frozen=True):
+    """A regular expression."""
+
+    value: str
+
+
+class Links(msgspec.Struct, frozen=True):
+    """Links in their order."""
+
+    value: tuple[Link, ...]
+
+
+class ExternalAuths(msgspec.Struct, frozen=True):
+    """Providers of external authentication."""
+
+    value: tuple[ExternalAuth, ...]
+
+
 # An OptionGroup, or an empty object. msgspec has no schema for a union of the two.
 Parent = Annotated[Any, msgspec.Meta(extra_json_schema={"type": "object"})]
 
@@ -99,8 +117,13 @@ class ConfigOption(msgspec.Struct, frozen=True, kw_only=True):
     value_source: str  # flag, env, yaml, default, or empty: not set
 
 
+# The tree follows the catalogue, and so does its type, which the document of the API takes from there by this name.
+CONFIG_TREE = "Config"
+ConfigTree = Annotated[dict[str, Any], msgspec.Meta(extra_json_schema={"$ref": f"#/components/schemas/{CONFIG_TREE}"})]
+
+
 class DeploymentConfig(msgspec.Struct, frozen=True):
     """The whole answer: ``config`` by the paths of the API page, ``options`` sorted by name in the order of bytes."""
 
-    config: dict[str, Any]
+    config: ConfigTree
     options: tuple[ConfigOption, ...]
