@@ -32,6 +32,7 @@ SILENT = "aiohttp.access"
 _LEVELS = {"warning": "warn"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./@+,-]+")
 _QUERY = re.compile(r"\?[\w%&=+;~/@$*.-][^\s\"<>]*")
+_CREDENTIAL = re.compile(r"\b([A-Za-z0-9]{10})-?[A-Za-z0-9]{22}\b")  # a token or a key, which begins with its id
 _USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
 
 # One list for the life of the process: loggers that were used once keep a reference to it.
@@ -184,7 +185,7 @@ def _escaped(text: str) -> str:
 
 
 def _clean(value: Any, depth: int = 0) -> Any:
-    """``value`` as JSON can say it, bounded in depth and length, its texts without queries and userinfo."""
+    """``value`` as JSON can say it, bounded in depth and length, its texts without queries, userinfo and credentials."""
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -195,4 +196,4 @@ def _clean(value: Any, depth: int = 0) -> Any:
         return [_clean(item, depth + 1) for item in value]
     text = value if isinstance(value, str) else str(value)
     text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-    return _USERINFO.sub("…@", _QUERY.sub("?…", text))
+    return _USERINFO.sub("…@", _QUERY.sub("?…", _CREDENTIAL.sub(r"\1…", text)))

@@ -77,7 +77,8 @@ async def post_tokens(request: web.Request) -> web.Response:
 async def delete_token(request: web.Request) -> web.Response:
     """End a token of a user. Within 5 seconds it opens nothing any more."""
     user = await _changed_by_caller(request)
-    work = partial(revoke_token, token_id=request.match_info["id"], now=request.app[NOW](), user_id=user.id)
+    token_id = request.match_info["id"].partition("-")[0]  # who names a whole token means it too, and is not to read it back
+    work = partial(revoke_token, token_id=token_id, now=request.app[NOW](), user_id=user.id)
     await written(request, work)
     return web.Response(status=204)
 

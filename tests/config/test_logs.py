@@ -185,3 +185,15 @@ def test_a_log_file_that_cannot_be_opened_is_refused(settings: Settings, tmp_pat
     """The message names the option and the path."""
     with pytest.raises(InvalidOption, match=r"^CODER_LOGGING_JSON: cannot open '.+': Is a directory$"):
         configure_logging(replace(settings, logging_json=str(tmp_path)))
+
+
+@pytest.mark.parametrize("dash", ["-", ""], ids=["token", "key"])
+def test_a_credential_is_cut_to_its_id(settings: Settings, dash: str) -> None:
+    """One that stands in a path, or in what somebody raised, is found by its id and opens nothing."""
+    credential = "abcDEF0123" + dash + "ABCDEFGHIJKLMNOPQRSTUV"
+    configure_logging(settings)
+    structlog.get_logger("collector.http").error("failed", path=f"/users/{credential}/keys", exc_info=_raised(credential))
+
+    text = Path(settings.logging_human).read_text()
+    assert '"/users/abcDEF0123…/keys"' in text
+    assert "ABCDEFGHIJKLMNOPQRSTUV" not in text + Path(settings.logging_json).read_text()
