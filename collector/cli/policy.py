@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 
-from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of
+from collector.cli.command import STORE_OPTIONS, Subcommands, in_reading, settings_of
 from collector.config.flags import add_flags
 from collector.normalize.advice import advised, reported_policy
 from collector.normalize.headers import KITS, report_headers
@@ -17,9 +17,11 @@ from collector.normalize.replay import replay
 from collector.normalize.strict import strict_report
 from collector.persist.projects import browser_key
 from collector.rollup.evidence import LIMIT, evidence
+from collector.rollup.scripts import scripts
 from collector.wire.errors import InvalidInput
 from collector.wire.evidence import Evidence
 from collector.wire.policy import AdviceQuery, Allow, Grounds, Kit, PolicyAdvice, Replay, StrictReport
+from collector.wire.scripts import MAX_LIMIT, ScriptQuery, StoredScript
 
 OBSERVE_NOTE = (
     "Nothing is allowed, so every load of a page is reported. Send this header with a share of your responses only, one in a"
@@ -63,8 +65,9 @@ def add(csp: Subcommands) -> None:
 
 def print_policy(args: argparse.Namespace) -> int:
     """Print the suggested policy, and on standard error what speaks for it and what it leaves; or a replay, or the needs."""
-    found = in_transaction(settings_of(args), lambda connection: evidence(connection, args.project))
-    answer = _answer(args, found)
+    inventory = ScriptQuery(project=args.project, limit=MAX_LIMIT)
+    found, page = in_reading(settings_of(args), lambda store: (evidence(store, args.project), scripts(store, inventory)))
+    answer = _answer(args, found, page.results)
     if args.json:
         print(msgspec.json.format(msgspec.json.encode(answer)).decode())
     elif isinstance(answer, PolicyAdvice):
@@ -77,7 +80,7 @@ def print_policy(args: argparse.Namespace) -> int:
     return 0
 
 
-def _answer(args: argparse.Namespace, found: list[Evidence]) -> PolicyAdvice | Replay | StrictReport:
+def _answer(args: argparse.Namespace, found: list[Evidence], known: list[StoredScript]) -> PolicyAdvice | Replay | StrictReport:
     given = {name: value for name in AdviceQuery.__struct_fields__ if (value := getattr(args, name)) not in (None, [])}
     try:
         query = msgspec.convert(given, AdviceQuery)
@@ -88,7 +91,7 @@ def _answer(args: argparse.Namespace, found: list[Evidence]) -> PolicyAdvice | R
             raise InvalidInput("--replay needs the --policy to try")
         return replay(query.project, query.policy, found, cut=len(found) >= LIMIT)
     if args.strict:
-        return strict_report(query.project, query.policy or reported_policy(found, 1) or "", found)
+        return strict_report(query.project, query.policy or reported_policy(found, 1) or "", found, known)
     return advised(query, found, cut=len(found) >= LIMIT)
 
 
@@ -114,7 +117,8 @@ def _replay_lines(answer: Replay) -> list[str]:
 def _strict_lines(answer: StrictReport) -> list[str]:
     lines = [answer.policy]
     lines += [f"{need.what}  {need.where}  {need.advice}  {_grounds(need.evidence)}" for need in answer.needs]
-    return lines + [f"bypass  {one.source}: {one.host} {one.why}" for one in answer.bypasses]
+    lines += [f"bypass  {one.source}: {one.host} {one.why}" for one in answer.bypasses]
+    return lines + [f"script  '{one.hash}'  {one.url or one.document_origin}" for one in answer.scripts if one.hash]
 
 
 def _grounds(found: Grounds) -> str:
@@ -133,7 +137,7 @@ def print_header(args: argparse.Namespace) -> int:
 
     observing = args.kit is Kit.OBSERVE and not args.policy
     policy, report_only = args.policy or KITS[args.kit], args.report_only or observing
-    for header in report_headers(base_url, in_transaction(settings, key), policy=policy, report_only=report_only):
+    for header in report_headers(base_url, in_reading(settings, key), policy=policy, report_only=report_only):
         print(header)
     if observing:
         print(OBSERVE_NOTE, file=sys.stderr)

@@ -12,7 +12,8 @@ from collector.normalize.bypasses import known_bypass
 from collector.normalize.replay import grounds
 from collector.normalize.sources import governing, policies, source
 from collector.wire.evidence import Evidence
-from collector.wire.policy import Bypass, Need, Script, StrictReport
+from collector.wire.policy import Bypass, Need, StrictReport
+from collector.wire.scripts import StoredScript
 
 STRICT = "script-src 'nonce-{nonce}' 'strict-dynamic' https: 'unsafe-inline'; object-src 'none'; base-uri 'none'"
 
@@ -25,8 +26,11 @@ _ADVICE = {
 _SCRIPTS = ("script-src", "script-src-elem", "script-src-attr", "worker-src", "default-src")
 
 
-def strict_report(project: str, base: str, observed: Iterable[Evidence], scripts: Sequence[Script] = ()) -> StrictReport:
-    """What ``STRICT`` would need on a site where ``observed`` was reported, and which hosts of ``base`` let others through."""
+def strict_report(project: str, base: str, observed: Iterable[Evidence], scripts: Sequence[StoredScript] = ()) -> StrictReport:
+    """What ``STRICT`` would need on a site where ``observed`` was reported, and which hosts of ``base`` let others through.
+
+    ``scripts`` are those that ``csp-hash`` reports named: their hashes can stand in the policy in place of nonces.
+    """
     needs: dict[tuple[str, str], list[Evidence]] = {}
     for one in observed:
         if what := _need(one):

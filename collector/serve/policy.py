@@ -15,6 +15,7 @@ from collector.normalize.replay import replay
 from collector.normalize.strict import strict_report
 from collector.persist.projects import browser_key
 from collector.rollup.evidence import LIMIT, evidence
+from collector.rollup.scripts import scripts
 from collector.serve import params
 from collector.wire.errors import NotFound
 from collector.wire.evidence import Evidence
@@ -30,6 +31,7 @@ from collector.wire.policy import (
     Replay,
     StrictReport,
 )
+from collector.wire.scripts import MAX_LIMIT, ScriptQuery
 
 POLICY = {"type": "string", "maxLength": MAX_POLICY, "pattern": r"^[\x20-\x7e]*$"}
 THRESHOLD = {"type": "integer", "minimum": 0, "maximum": 2**31 - 1}
@@ -82,9 +84,10 @@ async def get_replay(request: web.Request) -> web.Response:
 async def get_strict(request: web.Request) -> web.Response:
     """What a policy of nonces or hashes would need, and which hosts of ``policy`` (the one reported) let others through."""
     query = params.asked(request, PolicyQuery)
-    found = await _evidence(request, query.project)
+    inventory = ScriptQuery(project=query.project, limit=MAX_LIMIT)
+    found, page = await request.app[STORE].read(lambda store: (evidence(store, query.project), scripts(store, inventory)))
     base = query.policy or reported_policy(found, 1) or ""
-    return json_response(await asyncio.to_thread(strict_report, query.project, base, found))
+    return json_response(await asyncio.to_thread(strict_report, query.project, base, found, page.results))
 
 
 @Operation(answer=Headers, query=(PROJECT, *HEADER), refuses=(NotFound,))

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from collector.wire.scripts import StoredScript
+
 MAX_POLICY = 8_000  # characters of a policy that is given
 
 # What a header can hold.
@@ -162,14 +164,6 @@ class Bypass(msgspec.Struct, frozen=True):
     why: str
 
 
-class Script(msgspec.Struct, frozen=True):
-    """A script as a browser hashed it."""
-
-    url: str
-    hash: str
-    count: int
-
-
 class StrictReport(msgspec.Struct, frozen=True):
     """What a policy of nonces or hashes with ``'strict-dynamic'`` would need, and what an allow-list leaves open."""
 
@@ -177,7 +171,7 @@ class StrictReport(msgspec.Struct, frozen=True):
     policy: str  # with {nonce} where every response has a new one
     needs: list[Need]
     bypasses: list[Bypass]
-    scripts: list[Script]
+    scripts: list[StoredScript]  # those that browsers hashed, at most 1,000, oldest first
 
 
 class HeaderQuery(PolicyQuery, frozen=True, kw_only=True):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
 from tests.inside import Inside
 
+PAYLOADS = Path(__file__).parent.parent / "payloads" / "csp"
 POLICY = "default-src 'none'; img-src 'self'; script-src 'self'"
 
 
@@ -69,11 +71,14 @@ async def test_replay(inside: Inside) -> None:
 
 
 async def test_strict(inside: Inside) -> None:
-    """What a policy of nonces needs is told from the reports."""
+    """What a policy of nonces needs is told from the reports, and the hashes that browsers made of scripts."""
     await report(inside, "script-src-elem", "inline")
+    hashed = (PAYLOADS / "chromium-reporting-csp-hash.body").read_bytes()
+    assert (await inside.post(inside.csp_path, hashed))[0] == 200
 
     answer = await inside.get("/api/v2/csp/policy/strict?project=default")
     assert [need["what"] for need in answer["needs"]] == ["inline-script"]
+    assert [script["url"] for script in answer["scripts"]] == ["https://cdn.vendor.example/lib.js"]
 
 
 @pytest.mark.parametrize(
