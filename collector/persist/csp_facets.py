@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from collector.persist.csp_clients import Seen, add_clients
 from collector.persist.csp_fold import Fold
-from collector.persist.csp_policies import CspPolicies, add_counts
+from collector.persist.csp_policies import CspPolicies
 from collector.persist.csp_ranks import Write
 from collector.persist.csp_states import reopen
 from collector.persist.facet_statements import FACET, forget_values, known_values
@@ -41,6 +41,7 @@ ROWS_PER_FLUSH = 1_000  # of one transaction: about 10 ms
 FEW_CLIENTS = 16  # until a day has so many, each is stored with its batch
 
 Key = tuple[str, str, str]  # fingerprint, kind, value
+Under = tuple[int, str, str]  # project, policy, fingerprint: in this order rows of policies are locked
 
 # What a report was seen with: fingerprint, document, browser, blocked URI, hash of the policy.
 Sight = tuple[str, str | None, str | None, str | None, str | None]
@@ -86,6 +87,8 @@ class CspFacets:
         self._under = []
         new: dict[Key, Tally] = {}
         stale: list[Key] = []
+        under: Counter[Under] = Counter()
+        texts: dict[str, str] = {}
         sketches = []
         familiar, again, day = self._familiar, self._unsettled, self._at // DAY_MS
         for fingerprint, fold in folds.items():
@@ -98,12 +101,19 @@ class CspFacets:
                     continue
                 familiar[sight] = sight
                 for kind, value in _values(sight):
-                    key = self._place(connection, (fingerprint, kind, value), sample.policy or "", self._at, stale)
-                    _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
+                    if kind == POLICY:
+                        under[fold.intake.project_id, value, fingerprint] += 1
+                        texts[value] = sample.policy or ""
+                    else:
+                        key = self._place(connection, (fingerprint, kind, value), stale)
+                        _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
             known = self._known[fingerprint]
             if (known.day != day or add(known.sketch, fold.clients)) and self._has_few_clients(fingerprint, fold.clients):
                 sketches.append(self._seen(fingerprint))
+        for (project_id, policy, fingerprint), reports in sorted(under.items()):
+            _sum(new, self._place(connection, (fingerprint, POLICY, policy), stale), Tally(project_id, reports, self._at))
         if new or sketches:  # most batches bring nothing that was not there
+            self._policies.count(connection, _of_policies(new), texts, at=self._at)
             forget_values(connection, stale)
             _add_values(connection, new)
             add_clients(connection, sketches)
@@ -137,6 +147,8 @@ class CspFacets:
             for names in _slices(sorted(changed)):
                 await write(partial(self._add_sketches, fingerprints=names))
                 changed.difference_update(names)
+            if self._policies.leaving:
+                await write(partial(self._policies.let_go, at=self._at))
         except BaseException:
             self._pending.update(sights)
             self._changed |= changed
@@ -158,6 +170,7 @@ class CspFacets:
                 counted = value if value in values else OTHER
                 values[counted] = self._at
                 _sum(tallies, (sight[0], kind, counted), Tally(known.project_id, reports, self._at))
+        self._policies.count_again(connection, _of_policies(tallies), at=self._at)
         _add_values(connection, tallies)
 
     def _add_sketches(self, connection: Connection, fingerprints: list[str]) -> None:
@@ -180,17 +193,17 @@ class CspFacets:
         for fingerprint, kind, value, at in known_values(connection, unknown):
             self._known[fingerprint].values.setdefault(kind, {})[value] = at
 
-    def _place(self, connection: Connection, key: Key, policy: str, at: int, stale: list[Key]) -> Key:
+    def _place(self, connection: Connection, key: Key, stale: list[Key]) -> Key:
         """Where to count the value of ``key``: there, if there is a place or one can be had, else among the others."""
         fingerprint, kind, value = key
-        known = self._known[fingerprint]
+        known, at = self._known[fingerprint], self._at
         values = known.values.setdefault(kind, {})
         if value not in values:
             full = len(values) - (OTHER in values) >= VALUES_PER_KIND
             oldest = min((name for name in values if name != OTHER), key=values.__getitem__) if full else OTHER
             has_place = not full or at - values[oldest] >= STALE_MS
             if has_place and kind == POLICY:
-                has_place = self._policies.admit(connection, known.project_id, value, policy, at=at)
+                has_place = self._policies.admit(connection, known.project_id, value, at=at)
             if not has_place:
                 value = OTHER
             elif full:
@@ -249,6 +262,15 @@ def _slices(rows: list[Any]) -> list[list[Any]]:
     return [rows[start : start + ROWS_PER_FLUSH] for start in range(0, len(rows), ROWS_PER_FLUSH)]
 
 
+def _of_policies(tallies: Mapping[Key, Tally]) -> Counter[tuple[int, str]]:
+    """Reports by project and policy, as far as the policies have places of their own."""
+    reports: Counter[tuple[int, str]] = Counter()
+    for (_, kind, value), tally in tallies.items():
+        if kind == POLICY and value != OTHER:
+            reports[tally.project_id, value] += tally.reports
+    return reports
+
+
 def _add_values(connection: Connection, tallies: Mapping[Key, Tally]) -> None:
     if not tallies:
         return
@@ -257,7 +279,3 @@ def _add_values(connection: Connection, tallies: Mapping[Key, Tally]) -> None:
         for (fingerprint, kind, value), tally in sorted(tallies.items())
     ]
     FACET.execute_many(connection, rows)
-    add_counts(
-        connection,
-        [(tally.project_id, value, tally.reports, tally.at) for (_, kind, value), tally in tallies.items() if kind == POLICY],
-    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, case, delete, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, select, update
 
 from collector.persist.engine import insert
 from collector.persist.statements import Statement
@@ -15,59 +15,83 @@ POLICIES_PER_PROJECT = 200
 STALE_MS = 24 * 3_600_000  # a policy that was not seen for so long makes room for another
 PROJECTS_LIMIT = 500  # whose policies are remembered
 
+Name = tuple[int, str]  # project, hash
+
 
 class CspPolicies:
-    """Which policies of each project are stored. A policy that finds no room has no row, and nothing is told by it."""
+    """Which policies of each project have a row. One that finds no room has none, and nothing is told by it.
+
+    Rows are written in the order of project and hash, in one go, before any facet: two processes that lock the same rows in
+    different orders deadlock on PostgreSQL.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, dict[str, int]] = {}  # project -> hash -> when it was last received
+        self.leaving: set[Name] = set()  # what made room for others, and still has a row
 
-    def admit(self, connection: Connection, project_id: int, policy: str, text: str, *, at: int) -> bool:
-        """Whether the policy with that hash has a row, which is made if there is room."""
-        known = self._known.get(project_id)
-        if known is None:
-            known = self._learn(connection, project_id)
-        if policy not in known:
-            if len(known) >= POLICIES_PER_PROJECT and not _forgot_stale(connection, project_id, known, at):
+    def admit(self, connection: Connection, project_id: int, policy: str, *, at: int) -> bool:
+        """Whether the policy with that hash has a row, or gets one by the :meth:`count` of this transaction."""
+        known = self._of(connection, project_id)
+        while policy not in known and len(known) >= POLICIES_PER_PROJECT:
+            oldest = min(known, key=known.__getitem__)
+            if at - known[oldest] < STALE_MS:
                 return False
-            POLICY.execute(
-                connection, {"project_id": project_id, "hash": policy, "text": text, "first_seen": at, "last_seen": at}
-            )
+            del known[oldest]
+            self.leaving.add((project_id, oldest))
         known[policy] = at
         return True
+
+    def count(self, connection: Connection, reports: Mapping[Name, int], texts: Mapping[str, str], *, at: int) -> None:
+        """Add ``reports`` to the policies that were admitted, whose rows are made with ``texts`` (by hash) where they lack."""
+        rows = []
+        for (project_id, policy), n in sorted(reports.items()):
+            known = self._of(connection, project_id)
+            if policy in known:
+                known[policy] = at
+                row = {"project_id": project_id, "hash": policy, "text": texts[policy]}
+                rows.append({**row, "count": n, "first_seen": at, "last_seen": at})
+        if rows:
+            POLICY.execute_many(connection, rows)
+        if len(self._known) > PROJECTS_LIMIT:
+            self._known.clear()
+
+    def count_again(self, connection: Connection, reports: Mapping[Name, int], *, at: int) -> None:
+        """Add ``reports`` to policies that may have lost their rows since: then there is nothing to count."""
+        rows = []
+        for (project_id, policy), n in sorted(reports.items()):
+            rows.append({"of_project": project_id, "of_hash": policy, "n": n, "at": at})
+            if policy in self._known.get(project_id, ()):
+                self._known[project_id][policy] = at
+        if rows:
+            COUNTED.execute_many(connection, rows)
+
+    def let_go(self, connection: Connection, *, at: int) -> None:
+        """Remove the rows of those that made room, unless another process has received them since."""
+        columns = csp_policies.c
+        for project_id, policy in sorted(self.leaving):
+            named = and_(columns.project_id == project_id, columns.hash == policy)
+            connection.execute(delete(csp_policies).where(named, columns.last_seen <= at - STALE_MS))
+        self.leaving.clear()
 
     def forget(self) -> None:
         """Ask the store again: what was stored last may have been rolled back."""
         self._known.clear()
 
-    def _learn(self, connection: Connection, project_id: int) -> dict[str, int]:
-        if len(self._known) >= PROJECTS_LIMIT:
-            self._known.clear()
-        of_project = select(csp_policies.c.hash, csp_policies.c.last_seen).where(csp_policies.c.project_id == project_id)
-        known = self._known[project_id] = {row.hash: row.last_seen for row in connection.execute(of_project)}
+    def _of(self, connection: Connection, project_id: int) -> dict[str, int]:
+        known = self._known.get(project_id)
+        if known is None:
+            columns = csp_policies.c
+            of_project = select(columns.hash, columns.last_seen).where(columns.project_id == project_id)
+            known = self._known[project_id] = {row.hash: row.last_seen for row in connection.execute(of_project)}
         return known
-
-
-def _forgot_stale(connection: Connection, project_id: int, known: dict[str, int], at: int) -> bool:
-    oldest = min(known, key=known.__getitem__)
-    if at - known[oldest] < STALE_MS:
-        return False
-    del known[oldest]
-    connection.execute(delete(csp_policies).where(csp_policies.c.project_id == project_id, csp_policies.c.hash == oldest))
-    return True
-
-
-def add_counts(connection: Connection, rows: Iterable[tuple[int, str, int, int]]) -> None:
-    """Add to the counts of policies: (project, hash, reports, when the last was received)."""
-    values = [{"of_project": project, "of_hash": policy, "n": n, "at": at} for project, policy, n, at in sorted(rows)]
-    if values:
-        COUNTED.execute_many(connection, values)
 
 
 def _policy(dialect: str) -> Any:
     new = insert(dialect, csp_policies)
-    later = case((new.excluded.last_seen > csp_policies.c.last_seen, new.excluded.last_seen), else_=csp_policies.c.last_seen)
-    return new.on_conflict_do_update(index_elements=["project_id", "hash"], set_={"last_seen": later})
+    old, given = csp_policies.c, new.excluded
+    later = case((given.last_seen > old.last_seen, given.last_seen), else_=old.last_seen)
+    sums = {"count": old.count + given.count, "last_seen": later}
+    return new.on_conflict_do_update(index_elements=["project_id", "hash"], set_=sums)
 
 
 def _counted(_dialect: str) -> Any:
