@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -62,14 +62,14 @@ def create_project(connection: Connection, name: str, *, now: int) -> Project:
     return Project(made.id, name, now)
 
 
-def project_by_name(connection: Connection, name: str) -> Project:
+def project_by_name(connection: Connection, name: str, *, visible: Collection[int] | None = None) -> Project:
     """The project of that name.
 
     Raises:
-        NotFound: when there is none.
+        NotFound: when there is none, or it is none of those that are ``visible`` (None: all are).
     """
     known = _NAME.fullmatch(name) and connection.execute(select(projects).where(projects.c.name == name)).first()
-    if not known:
+    if not known or (visible is not None and known.id not in visible):
         raise NotFound(f"The project {name!r} does not exist.")
     return _project(known)
 

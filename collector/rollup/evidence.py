@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from sqlalchemy import Connection, and_, select
 
@@ -17,15 +17,17 @@ AT_ONCE = 500  # SQLite's limit on variables of one statement was 999 for long
 LIMIT = 1_000
 
 
-def evidence(connection: Connection, project: str, *, since: int = 0, limit: int = LIMIT) -> list[Evidence]:
+def evidence(
+    connection: Connection, project: str, *, since: int = 0, limit: int = LIMIT, visible: Collection[int] | None = None
+) -> list[Evidence]:
     """The violations of ``project`` that are no noise and were seen at or after ``since`` (ms), the most reported first.
 
     At most ``limit``. Facets may be behind the counts by the few seconds between two flushes.
 
     Raises:
-        NotFound: there is no such project.
+        NotFound: there is no such project, or it is none of those that are ``visible`` (None: all are).
     """
-    project_id = project_by_name(connection, project).id
+    project_id = project_by_name(connection, project, visible=visible).id
     asked = (
         select(stored, violation_clients.c.peak)
         .outerjoin_from(stored, violation_clients)

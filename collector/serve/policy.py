@@ -17,6 +17,7 @@ from collector.persist.projects import browser_key
 from collector.rollup.evidence import LIMIT, evidence
 from collector.rollup.scripts import scripts
 from collector.serve import params
+from collector.serve.scope import visible
 from collector.wire.errors import NotFound
 from collector.wire.evidence import Evidence
 from collector.wire.policy import (
@@ -85,7 +86,10 @@ async def get_strict(request: web.Request) -> web.Response:
     """What a policy of nonces or hashes would need, and which hosts of ``policy`` (the one reported) let others through."""
     query = params.asked(request, PolicyQuery)
     inventory = ScriptQuery(project=query.project, limit=MAX_LIMIT)
-    found, page = await request.app[STORE].read(lambda store: (evidence(store, query.project), scripts(store, inventory)))
+    scope = await visible(request)
+    found, page = await request.app[STORE].read(
+        lambda store: (evidence(store, query.project, visible=scope), scripts(store, inventory))
+    )
     base = query.policy or reported_policy(found, 1) or ""
     return json_response(await asyncio.to_thread(strict_report, query.project, base, found, page.results))
 
@@ -103,4 +107,5 @@ async def get_header(request: web.Request) -> web.Response:
 
 
 async def _evidence(request: web.Request, project: str) -> list[Evidence]:
-    return await request.app[STORE].read(lambda connection: evidence(connection, project))
+    scope = await visible(request)
+    return await request.app[STORE].read(lambda connection: evidence(connection, project, visible=scope))

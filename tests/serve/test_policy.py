@@ -8,6 +8,11 @@ from urllib.parse import urlencode
 
 import pytest
 
+from collector.http.appkeys import NOW, STORE
+from collector.persist.accounts import create_token, create_user
+from collector.persist.members import set_members
+from collector.persist.projects import ensure_project
+from collector.wire.identity import Role
 from tests.inside import Inside
 
 PAYLOADS = Path(__file__).parent.parent / "payloads" / "csp"
@@ -110,6 +115,31 @@ async def test_a_project_that_is_not_there(inside: Inside, path: str) -> None:
     for name in ("nowhere", "A;b"):
         async with inside.client.get(f"/api/v2/csp/{path}?project={name}", headers=inside.owner) as response:
             assert response.status == 404
+
+
+async def test_a_member_reads_the_advice_of_its_projects_alone(inside: Inside) -> None:
+    """Advice, replay and strict report of a project that a member was not named for are those of one that does not exist."""
+    await report(inside, "img-src", "https://cdn.example/a.png")
+    store, now = inside.app[STORE], inside.app[NOW]()
+    await store.transact(lambda c: ensure_project(c, "shop", now=now))
+    ada = await store.transact(lambda c: create_user(c, "ada", Role.MEMBER, now=now))
+    token = await store.transact(lambda c: create_token(c, ada.id, lifetime_ms=60_000, now=now))
+
+    async def answer(path: str, project: str) -> tuple[int, str]:
+        url = f"/api/v2/csp/{path}?project={project}&policy=img-src%20%27none%27"
+        async with inside.client.get(url, headers={"Coder-Session-Token": token}) as response:
+            return response.status, (await response.text()).replace(project, "…")
+
+    for path in ("policy", "policy/replay", "policy/strict"):
+        unknown = await answer(path, "nowhere")
+        assert unknown[0] == 404
+        assert await answer(path, "default") == await answer(path, "shop") == unknown
+    await store.transact(lambda c: set_members(c, 1, [ada.id]))
+    for path in ("policy", "policy/replay", "policy/strict"):
+        status, said = await answer(path, "default")
+        assert status == 200
+        assert path == "policy/strict" or "https://cdn.example" in said
+        assert (await answer(path, "shop"))[0] == 404
 
 
 async def test_header(inside: Inside) -> None:
