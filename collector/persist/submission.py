@@ -1,13 +1,45 @@
-"""What waits for the writer, and how much of a batch it is."""
+"""What waits for the writer, how much of a batch it is, and why it was not taken."""
 
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Sequence
 
 import msgspec
+from prometheus_client import Counter
 
+from collector.wire.errors import Overloaded
 from collector.wire.records import CspIntake, Record, Refusal
+
+REFUSED = Counter(
+    "collector_refused_reports",
+    "Reports and rows answered with 503, none of them stored: `queue_full`, `store_fails`, `store_full` or `stopping`.",
+    ["reason"],
+)
+
+
+class Refused(enum.Enum):
+    """Why nothing of a submission is stored; what the caller is told, and in more detail."""
+
+    QUEUE_FULL = "Too much is waiting to be stored.", "Every place in the queue is taken."
+    STORE_FAILS = "The report could not be stored.", "The store does not answer."
+    STORE_FULL = "The store is full.", "It is over COLLECTOR_MAX_STORE_BYTES."
+    STOPPING = "The service is stopping.", ""
+
+    @property
+    def reason(self) -> str:
+        """Its name in the metric."""
+        return self.name.lower()
+
+    def counted(self, weight: int) -> Overloaded:
+        """The error to raise, counted for all of ``weight`` reports and rows."""
+        REFUSED.labels(self.reason).inc(weight)
+        return Overloaded(*self.value)
+
+
+for _refused in Refused:
+    REFUSED.labels(_refused.reason)  # a counter that is there from the start has a rate from its first refusal on
 
 
 class Submission(msgspec.Struct, eq=False):

@@ -36,7 +36,7 @@ from collector.persist.engine import Store, storage_failed
 from collector.persist.failure import Failure
 from collector.persist.isolation import isolated, words
 from collector.persist.marks import Marker
-from collector.persist.submission import Submission, weight_of
+from collector.persist.submission import Refused, Submission, weight_of
 from collector.wire.errors import Overloaded
 from collector.wire.records import Record, Refusal
 
@@ -114,15 +114,14 @@ class Writer:
         Raises:
             Overloaded: nothing was stored, because the queue is full, the store fails, or the service is stopping.
         """
+        weight = weight_of(records)
         if self._closing:
-            raise Overloaded("The service is stopping.")
+            raise Refused.STOPPING.counted(weight)
         if self.refusing:
-            raise Overloaded("The store is full.", "It is over COLLECTOR_MAX_STORE_BYTES.")
+            raise Refused.STORE_FULL.counted(weight)
         # The last one taken may overshoot the limit, or a large body would never find its whole place free under traffic.
         if not self.has_room:
-            taken = f"{self.queue_depth} of {self._queue_limit} places are taken."
-            raise Overloaded("Too much is waiting to be stored.", taken)
-        weight = weight_of(records)
+            raise Refused.QUEUE_FULL.counted(weight)
         done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
         self._queue.append(Submission(records, weight, self._clock() + self._submit_timeout, done))
         self.queue_depth += weight
@@ -286,8 +285,9 @@ class Writer:
                 late.difference_update(batch)
         for submission in late:
             self.queue_depth -= submission.weight
+            refused = Refused.STORE_FAILS.counted(submission.weight)  # also where its caller has gone
             if not submission.done.done():
-                submission.done.set_exception(Overloaded("The report could not be stored.", "The store does not answer."))
+                submission.done.set_exception(refused)
         self._queue = deque(s for s in self._queue if s not in late)
         return [s for s in batch if s not in late]
 

@@ -47,6 +47,8 @@ TAIL = """
 - `collector_snapshot_timestamp_seconds` more than three refresh intervals old: the rollup fails, and `/readyz` says why.
 - `increase(collector_failed_commits_total[5m]) > 0`: the store fails; senders get 503 after `COLLECTOR_SUBMIT_TIMEOUT`.
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
+- `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that
+  Firefox and Safari send, nothing comes again.
 - `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
 """
 

@@ -9,11 +9,13 @@ from typing import TypeVar
 
 import pytest
 import sqlalchemy
+from prometheus_client import REGISTRY
 from sqlalchemy import Connection, delete, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
+from collector.persist.submission import Refused
 from collector.persist.tables import csp_minutes, csp_samples, csp_totals, drop_totals, projects, violations, writer_marks
 from collector.persist.writer import Writer
 from collector.wire.errors import Overloaded
@@ -238,6 +240,34 @@ async def test_a_full_queue_refuses_at_once(store: Store) -> None:
         await asyncio.gather(*taken)
 
         assert await counted(store) == 5
+
+
+async def test_what_is_refused_is_counted_by_its_reason(store: Store) -> None:
+    """Each report that nobody stored is counted once: by a full queue, a failing store, a full store, or the end of service."""
+    before = {refused: refusals(refused) for refused in Refused}
+    async with running(store, ["begin"], submit_timeout=0.0, queue_limit=5) as (writer, faulty):
+        faulty.gate.clear()
+        late = asyncio.create_task(writer.submit([intake(reports=5)]))
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded, match="waiting"):
+            await writer.submit([intake(reports=3)])
+        faulty.gate.set()
+        with pytest.raises(Overloaded, match="could not be stored"):
+            await late
+        writer.refusing = True
+        with pytest.raises(Overloaded, match="full"):
+            await writer.submit([intake(reports=2)])
+        await writer.close()
+        with pytest.raises(Overloaded, match="stopping"):
+            await writer.submit([intake()])
+
+    counts = {Refused.STORE_FAILS: 5, Refused.QUEUE_FULL: 3, Refused.STORE_FULL: 2, Refused.STOPPING: 1}
+    assert {refused: refusals(refused) - before[refused] for refused in Refused} == counts
+
+
+def refusals(refused: Refused) -> float:
+    """How many reports of this process were refused so."""
+    return REGISTRY.get_sample_value("collector_refused_reports_total", {"reason": refused.reason}) or 0.0
 
 
 async def test_a_body_larger_than_the_queue_is_taken_under_traffic(store: Store) -> None:
