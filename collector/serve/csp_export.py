@@ -21,8 +21,8 @@ from collector.serve.scope import visible
 from collector.wire.violations import Violation
 
 PAGE = 1_000  # violations that are read and sent at a time
-# What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%")
+# What a spreadsheet takes for a formula when a cell begins with it (OWASP, "CSV Injection"), also in full width.
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "|", "%", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 COLUMNS = tuple(name for name in Violation.__struct_fields__ if name != "counts")
 COUNTS = ("enforce", "report", "unknown")
 FORMAT = Param("format", "for spreadsheets, or one object a line", {"enum": ["csv", "ndjson"]}, "`csv`")

@@ -1,7 +1,9 @@
-"""A report may hold anything: no answer, metric, log line or page breaks, and nothing of it acts where it is shown."""
+"""A report may hold anything: no answer, export, metric, log line or page breaks, and nothing of it acts where it is shown."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import re
 import unicodedata
@@ -9,10 +11,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
-from collector.wire.csp import LegacyReport, ReportingBody
+from collector.serve.csp_export import COLUMNS, COUNTS
+from collector.wire.csp import DIRECTIVES, LegacyReport, ReportingBody
 from tests.service import Service, run_service
 
 MARKUP = "<script>alert(1)</script><img src=x onerror=alert(2)>\"'"
@@ -21,6 +25,8 @@ EVIL = (
     '=HYPERLINK("https://evil.example")',
     "+1+1",
     "@SUM(A1)",
+    "\uff1d1+1",  # a spreadsheet in Japanese reads it as =
+    "'=1",
     "\t-2",
     "\r\n2031-01-01 00:00:00 [error    ] root signed in\x1b[2J\x1b]0;x\x07",
     "; script-src * 'unsafe-inline', default-src *",
@@ -36,7 +42,7 @@ TYPES = ("csp-violation", "deprecation", "csp-hash", "network-error", MARKUP)
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A process of its own: its log is looked at."""
-    with run_service(tmp_path_factory.mktemp("hostile") / "service") as running:
+    with run_service(tmp_path_factory.mktemp("hostile") / "service", CODER_SWAGGER_ENABLE="true") as running:
         for evil in EVIL:
             for prefix in ("", "https://", "https://evil.example/", "chrome-extension://", "data:"):
                 for body in bodies(prefix + evil):
@@ -111,8 +117,51 @@ def test_every_answer_is_harmless(service: Service) -> None:
         origin = violation["blocked_origin"] or ""
         assert re.fullmatch(r"[a-z][a-z0-9+.-]*:(//[a-z0-9_.:\[\]-]+)?|", origin), origin
         assert_harmless(service.get(f"/api/v2/csp/violations/{violation['id']}"))
-    for path in ("other-reports", "scripts", "noise/rules"):
+    for path in ("other-reports", "scripts", "noise/rules", "violations/groups?noise=include", "policy/strict?project=default"):
         assert_harmless(service.get(f"/api/v2/csp/{path}"))
+
+
+@pytest.mark.parametrize("base", ["", "default-src 'self'"], ids=["the one reported", "one of our own"])
+def test_advice_is_made_of_sources_alone(service: Service, base: str) -> None:
+    """However little is asked of it, advice holds no text of a report: directives that exist, and sources that are whole."""
+    asked = {"project": "default", "policy": base, "reports": 0, "clients": 0, "days": 0, "paths": "true"}
+    advice = service.get(f"/api/v2/csp/policy?{urlencode(asked)}&allow=inline,eval,data,wildcards")
+    assert_harmless(advice)
+    assert_harmless(service.get(f"/api/v2/csp/policy/replay?{urlencode({'project': 'default', 'policy': advice['policy']})}"))
+    assert base == "" or len(advice["added"]) > 0
+    for added in advice["added"]:
+        assert added["directive"] in DIRECTIVES
+        assert re.fullmatch(r"'[a-z0-9-]+'|[a-z][a-z0-9+.-]*:|https?://[^\s;,'\"<>]+", added["source"]), added["source"]
+    if base:
+        directives = [directive.split() for directive in advice["policy"].split(";")]
+        assert {name for name, *_ in directives} <= DIRECTIVES
+        assert not [source for _, *sources in directives for source in sources if source == "*"]
+
+
+def test_exports_are_whole_and_hold_no_formula(service: Service) -> None:
+    """Both exports have a line a violation and say what the list says; no cell of the table is a formula to a spreadsheet."""
+    listed = service.get("/api/v2/csp/violations?noise=include&limit=1000")["results"]
+    export = "/api/v2/csp/violations/export?noise=include&format="
+    objects = [json.loads(line) for line in text_of(service, export + "ndjson").splitlines()]
+    assert [each["id"] for each in objects] == [each["id"] for each in listed]
+    assert_harmless(objects)
+
+    table = text_of(service, export + "csv")
+    head, *rows = csv.reader(io.StringIO(table, newline=""), strict=True)
+    assert head == [*COLUMNS, *COUNTS]
+    assert [row[head.index("id")] for row in rows] == [each["id"] for each in listed]
+    assert table.count("\n") == len(rows) + 1
+    for cell in (cell for row in rows for cell in row):
+        assert not re.match(r"\s*[=+\-@|%\uff1d\uff0b\uff0d\uff20]", cell), cell
+        assert_harmless(cell)
+
+
+def text_of(service: Service, path: str) -> str:
+    """What the owner gets at ``path``, which must be a 200 in UTF-8."""
+    request = urllib.request.Request(service.url + path, headers={"Coder-Session-Token": service.admin_token})
+    with urllib.request.urlopen(request, timeout=20) as response:
+        text: bytes = response.read()
+    return text.decode()
 
 
 def test_metrics_have_no_value_of_a_report(service: Service) -> None:
@@ -122,13 +171,14 @@ def test_metrics_have_no_value_of_a_report(service: Service) -> None:
     assert not [word for word in ("evil", "alert(", "HYPERLINK", "xxxxx") if word in metrics]
 
 
-def test_the_page_shows_it_as_text(service: Service) -> None:
-    """Markup is escaped wherever the page shows it."""
-    request = urllib.request.Request(service.url + "/", headers={"Coder-Session-Token": service.admin_token})
-    with urllib.request.urlopen(request, timeout=20) as response:
-        html = response.read().decode()
+@pytest.mark.parametrize("path", ["/", "/?noise=include", "/?noise=only", "/?range=7d&noise=include", "/swagger"])
+def test_pages_show_it_as_text(service: Service, path: str) -> None:
+    """Markup is escaped wherever a page shows it, and no character of it acts."""
+    html = text_of(service, path)
     assert "<script>alert" not in html
     assert "<img src=x" not in html
+    for line in html.splitlines():
+        assert_harmless(line)
 
 
 def test_nothing_that_was_sent_is_in_the_log(service: Service) -> None:
