@@ -70,8 +70,8 @@ RULES: tuple[Rule, ...] = (
         NoiseClass.BROWSER_EXTENSION,
         schemes=_words(
             "chrome-extension chrome-extension-resource moz-extension safari-extension safari-web-extension "
-            "ms-browser-extension edge-extension opera-extension se-extension webkit-extension extension resource jar "
-            "mxaddon-pkg symres user-script userscript webkit-masked-url"
+            "ms-browser-extension edge-extension opera-extension se-extension webkit-extension extension extensions resource "
+            "jar mxaddon-pkg symres user-script userscript webkit-masked-url"
         ),
         # What an extension makes of data of its own, as browsers sent it before they cut such URLs to the scheme.
         prefixes=(
@@ -109,15 +109,15 @@ RULES: tuple[Rule, ...] = (
             "webviewjavascriptbridge jsbridge jockey gap gap-iab iabjs ionic capacitor cdvfile applewebdata android-app asset "
             "ms-appx ms-appx-web ms-appdata mbinit mx mxjscall mxwebcore tmtbff gsa sraf nikkomsgchannel "
             "nativebaiduhd bdvideo baiduboxapp baiduboxlite sinaweibo weixin weixinping mqqapi "
-            "mttbrowser ucbrowser ucweb bytedance sslocal snssdk"
+            "mttbrowser ucbrowser ucweb bytedance sslocal snssdk yy jsb dsbridge content qrc app tauri ms-local-stream"
         ),
         prefixes=("file:///android_asset/", "file:///android_res/"),
     ),
     Rule(
-        # What apps run in every page that is opened in them, and a message channel that has a host's name.
+        # What apps run in every page that is opened in them, and message channels that have the names of hosts.
         "webview-script",
         NoiseClass.APP_WEBVIEW,
-        hosts=_words("nikkomsgchannel"),
+        hosts=_words("nikkomsgchannel __bridge_loaded__ __wvjb_queue_message__"),
         parts=("/iab.autofill.", "connect.facebook.net/en_us/pcm.js"),
         where=NOT_DOCUMENT,
     ),
@@ -130,10 +130,11 @@ RULES: tuple[Rule, ...] = (
             "avast.com avg.com avira.com bitdefender.com bitdefender.net eset.com drweb.com siteadvisor.com "
             "safeweb.norton.com passpack.com zscaler.net zscalerone.net zscalertwo.net zscalerthree.net zscloud.net "
             "zscalerbeta.net zscalergov.net goskope.com menlosecurity.com sophosxl.net trusteer.com "
-            "block.opendns.com scansafe.net websense.com websense.net blackspider.com forcepoint.net bluecoat.com "
+            "opendns.com swg.umbrella.com scansafe.net websense.com websense.net blackspider.com forcepoint.net bluecoat.com "
             "iboss.com lightspeedsystems.com securly.com goguardian.com netsweeper.com mbamupdates.com fortiguard.com "
             "cudasvc.com familyzone.com linewize.net blocksi.net qustodio.com netnanny.com mobicip.com covenanteyes.com "
-            "k9webprotection.com"
+            "k9webprotection.com threatpulse.net webadvisor.mcafee.com truekey.com sp.f-secure.com block.malwarebytes.com "
+            "avcdn.net splash-screen.net"
         ),
         where=NOT_DOCUMENT,
     ),
@@ -152,9 +153,17 @@ RULES: tuple[Rule, ...] = (
             "translate.google.com translate.googleapis.com translate-pa.googleapis.com translate.googleusercontent.com "
             "translate.goog microsofttranslator.com translate.yandex.net translate.yandex.ru translate.yandex.com "
             "translatoruser.net fanyi.baidu.com fanyi.youdao.com fanyi.qq.com dict.youdao.com papago.naver.net "
-            "translate.naver.com lingualeo.com multitran.ru imtranslator.net immersivetranslate.com"
+            "translate.naver.com papago.naver.com fanyi.sogou.com transmart.qq.com caiyunapp.com deepl.com lingualeo.com "
+            "multitran.ru imtranslator.net immersivetranslate.com"
         ),
-        parts=("gstatic.com/_/translate", "edge.microsoft.com/translate"),
+        parts=(
+            "gstatic.com/_/translate",
+            "gstatic.com/images/branding/product/1x/translate",
+            "gstatic.com/images/branding/product/2x/translate",
+            "gstatic.com/s/i/productlogos/translate",
+            "edge.microsoft.com/translate",
+            "yastatic.net/s3/translate",
+        ),
     ),
     Rule(
         "bookmarklet-host",
@@ -174,11 +183,22 @@ RULES: tuple[Rule, ...] = (
             "lastpass.com dashlane.com adblockplus.org getadblock.com goodblock.gladly.io tampermonkey.net "
             "evernote.com metabar.ru abine.com ghostery.com disconnect.me pnrws.skype.com ciuvo.com "
             "gwdang.com trackduck.com reftagger.com teamgum.com extlabs.io coupert.com capitaloneshopping.com priceblink.com "
-            "piggy.co karmanow.com sf-helper.net acestream.net browsec.com hola.org anonymox.net zenmate.com"
+            "piggy.co karmanow.com sf-helper.net acestream.net browsec.com hola.org anonymox.net zenmate.com mywot.com "
+            "gnar.grammarly.com capi.grammarly.com static.grammarly.com treatment.grammarly.com languagetoolplus.com "
+            "agilebits.com bitwarden.net keepersecurity.com nordpass.com data.alexa.com xslt.alexa.com "
+            "toolbarqueries.google.com donation-tools.org"
         ),
+        parts=("assets.pinterest.com/ext/",),
         where=NOT_DOCUMENT,
     ),
-    Rule("webview-host", NoiseClass.APP_WEBVIEW, hosts=_words("u3.ucweb.com freewebview.com"), where=NOT_DOCUMENT),
+    Rule(
+        "webview-host",
+        NoiseClass.APP_WEBVIEW,
+        hosts=_words("ucweb.com track.uc.cn imtt.qq.com freewebview.com"),
+        where=NOT_DOCUMENT,
+    ),
+    # Pages that Chrome had made smaller for slow connections.
+    Rule("browser-host", NoiseClass.BROWSER_INTERNAL, hosts=_words("googlezip.net")),
     Rule(
         "adware-host",
         NoiseClass.INJECTED_ADWARE,
@@ -200,13 +220,24 @@ RULES: tuple[Rule, ...] = (
             "doubleclickadexchange.net window-promo.com adstomat.ru clickintext.net sheetinglulu.com admanaerofoil.com "
             "73a5b0806e464be8bd4e694c744624f0.com 020dfefc4ac745dab7594f2f771c1ded.com widgets.amung.us "
             "webwise.net oix.net nebuad.com lnkr.us lnkr.fr blinkadr.com divdriver.net youradexchange.com ratexchange.net "
-            "tfxiq.com turbodsp.com konflab.com vsavr.com"
+            "tfxiq.com turbodsp.com konflab.com vsavr.com "
+            "mindspark.com imgfarm.com mywebsearch.com babylon.com conduit-services.com conduit-hosting.com trovi.com "
+            "iminent.com sweetim.com sweetpacks.com funmoods.com snapdo.com linkury.com genieo.com mybrowserbar.com "
+            "webcompanion.com buzzdock.com pagerage.com dropdowndeals.com pricepeep.net text-enhance.com nav-links.com "
+            "re-markable.net adtrustmedia.com privdog.com linkmyc.com d3lvr7yuk4uaui.cloudfront.net "
+            "fpctraffic.com fpctraffic2.com ragapa.com r66t.com"
         ),
         endings=("-a.akamaihd.net",),  # how injected frameworks named their hosts: savingsslider-a, cdncache-a, …
         where=NOT_DOCUMENT,
     ),
-    # Mobile carriers' compression, and a family of adware that lives in add-ons which changed hands.
-    Rule("isp-script", NoiseClass.INJECTED_ADWARE, parts=("/bmi-int-js/bmi.js",), where=NOT_DOCUMENT),
+    # Mobile carriers' compression, notices of providers, and a family of adware that lives in add-ons which changed hands.
+    Rule(
+        "isp-script",
+        NoiseClass.INJECTED_ADWARE,
+        prefixes=("http://1.1.1.1/bmi", "http://1.2.3.4/bmi"),
+        parts=("/bmi-int-js/bmi.js", "/e8f6b078-0f35-11de-85c5-efc5ef23aa1f/"),
+        where=NOT_DOCUMENT,
+    ),
     Rule("adware-script", NoiseClass.INJECTED_ADWARE, parts=("/addons/lnkr",), where=NOT_DOCUMENT),
     # ── Samples ────────────────────────────────────────────────────────────────────────────────────────────────────
     Rule(
@@ -214,7 +245,7 @@ RULES: tuple[Rule, ...] = (
         NoiseClass.BROWSER_EXTENSION,
         samples=r"\blastpass_?|installGlobalHook\(|__REACT_DEVTOOLS|__VUE_DEVTOOLS|window\.devToolsOptions|\b_PostRPC\(\)"
         r"|\b(?:Block|Fuck)AdBlo| abNoOp|(?:chrome|moz|safari-web)-extension:|\bGM_[a-z]+[A-Z]"
-        r"|videodownload2|\.Wondersh",
+        r"|videodownload2|\.Wondersh|\bunsafeWindow\b|'ysmm'|\bscriptletGlobals\b|\bevent_id = document\.currentScript",
     ),
     # What browsers for phones, and apps with a browser in them, run in each page.
     Rule("browser-sample", NoiseClass.BROWSER_INTERNAL, samples=r"\b__gCrWeb\b|\b__firefox__\b"),
@@ -222,9 +253,9 @@ RULES: tuple[Rule, ...] = (
         "webview-sample",
         NoiseClass.APP_WEBVIEW,
         samples=r"\bWeixinJSBridge\b|\b_AutofillCallbackHandler\b|\binstantSearchSDKJSBridge|\bWebViewJavascriptBridge\b"
-        r"|\bzaloJSV2\b",
+        r"|\bzaloJSV2\b|\b_pcmBridgeCallbackHandler\b|\bToutiaoJSBridge\b|\bUCShellJava\b|\bucbrowser_",
     ),
-    Rule("security-sample", NoiseClass.SECURITY_SOFTWARE, samples=r"\bAG_onLoad\b|\bAG_defineProperty\b|kaspersky"),
+    Rule("security-sample", NoiseClass.SECURITY_SOFTWARE, samples=r"\bAG_[a-z]+[A-Z]|kaspersky"),
     Rule("undefined-sample", NoiseClass.BROWSER_BUG, samples=r"^;undefined$"),
     # ── Off unless somebody wants it: developers look for exactly these ────────────────────────────────────────────
     Rule(
