@@ -220,8 +220,8 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     app[SCHEDULE].start()
     yield
     await app[SCHEDULE].stop()
-    await upkeep.last_flush(app[ROWS], app[WRITER])
     await app[WRITER].close()
+    await upkeep.last_flush(app[ROWS], app[STORE])
     await app[STORE].close()
 
 

@@ -62,10 +62,13 @@ async def follow_noise(store: Store, writer: Writer, noise: NoiseFilter) -> None
     await rejudge(store, writer.write, digests(noise), partial(Rejudge, noise))
 
 
-async def last_flush(rows: CspRows, writer: Writer) -> None:
-    """Write what follows the reports at a distance, before the writer ends. A store that fails keeps no process from ending."""
+async def last_flush(rows: CspRows, store: Store) -> None:
+    """Write what follows the reports at a distance, after the last of them: the writer has ended, and nobody else writes.
+
+    A store that fails keeps no process from ending.
+    """
     try:
-        await rows.flush(writer.write)
+        await rows.flush(store.transact)
     except Exception as error:  # noqa: BLE001 — what is behind is said, whatever the reason
         log.warning("facets are behind by the last seconds", error=type(error).__name__)
 
