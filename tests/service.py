@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from tests.postgres import free_port
 
 READY_WITHIN = 30.0  # seconds; a start takes about one
@@ -88,6 +90,20 @@ class Service:
         with urllib.request.urlopen(self.prometheus_url, timeout=10) as response:
             text: bytes = response.read()
         return text.decode()
+
+    def sample(self, name: str, **labels: str) -> float:
+        """The sum of what Prometheus would scrape as ``name`` with at least these labels."""
+        families = text_string_to_metric_families(self.metrics())
+        return sum(
+            sample.value
+            for family in families
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def answers(self, method: str, **labels: str) -> float:
+        """How many requests of ``method`` browsers' reports came with, by any answer or by those of one ``status``."""
+        return self.sample("collector_http_requests_total", route="/api/v2/csp/reports", method=method, **labels)
 
     def _read_secrets(self) -> None:
         secrets_file = self.data / SECRETS

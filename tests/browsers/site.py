@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from aiohttp import web
+
+from tests.certificates import Pair
 
 POLICY = (
     "default-src 'none'; script-src 'self' 'report-sample'; style-src 'self' 'report-sample'; img-src 'self'; font-src 'self';"
@@ -52,11 +55,11 @@ fetch("{own}/last").then(() => document.getElementById("form").submit());
 
 @dataclass
 class Site:
-    """The two origins. ``page`` is the address to open; ``policy`` goes with it and may be changed."""
+    """The two origins. ``page`` is the address to open; ``headers`` go with it and may be changed."""
 
     origin: str
     other: str
-    policy: str
+    headers: Mapping[str, str]
     # The form is the last thing that the page does. Where it may be sent the page is left, and takes along the reports that
     # have not been sent yet: a test may hold it back.
     may_send: asyncio.Event = field(default_factory=asyncio.Event)
@@ -92,9 +95,19 @@ OUTSIDE = (
 INLINE = ("script-src-elem", "script-src-attr", "style-src-elem", "style-src-attr")
 
 
+def by_report_uri(endpoint: str, policy: str = POLICY) -> dict[str, str]:
+    """The headers that have ``policy`` reported as browsers did it first: a POST a violation."""
+    return {"Content-Security-Policy": f"{policy}; report-uri {endpoint}"}
+
+
+def by_report_to(endpoint: str, policy: str = POLICY) -> dict[str, str]:
+    """The headers that have ``policy`` reported by the Reporting API alone, which works over https only."""
+    return {"Content-Security-Policy": f"{policy}; report-to csp", "Reporting-Endpoints": f'csp="{endpoint}"'}
+
+
 @asynccontextmanager
-async def serve_site(report_uri: str) -> AsyncIterator[Site]:
-    """Serve the page under a policy that reports to ``report_uri``, over plain http, by ``report-uri`` alone."""
+async def serve_site(headers: Mapping[str, str], pair: Pair | None = None) -> AsyncIterator[Site]:
+    """Serve the page with ``headers``: over https with the certificate ``pair``, over plain http without one."""
     elsewhere, app = web.Application(), web.Application()
 
     async def subscribe(_request: web.Request) -> web.Response:
@@ -102,11 +115,10 @@ async def serve_site(report_uri: str) -> AsyncIterator[Site]:
         return web.Response(text="thank you")
 
     async def page(_request: web.Request) -> web.Response:
-        headers = {"Content-Security-Policy": site.policy}
-        return web.Response(text=PAGE.format(other=_origin(other)), content_type="text/html", headers=headers)
+        return web.Response(text=PAGE.format(other=site.other), content_type="text/html", headers=site.headers)
 
     async def script(_request: web.Request) -> web.Response:
-        return web.Response(text=SCRIPT.format(other=_origin(other), own=_origin(own)), content_type="text/javascript")
+        return web.Response(text=SCRIPT.format(other=site.other, own=site.origin), content_type="text/javascript")
 
     async def last(_request: web.Request) -> web.Response:
         await site.may_send.wait()
@@ -116,8 +128,8 @@ async def serve_site(report_uri: str) -> AsyncIterator[Site]:
     app.router.add_get("/page", page)
     app.router.add_get("/page.js", script)
     app.router.add_get("/last", last)
-    other, own = await _listen(elsewhere), await _listen(app)
-    site = Site(_origin(own), _origin(other), f"{POLICY}; report-uri {report_uri}")
+    other, own = await _listen(elsewhere, pair), await _listen(app, pair)
+    site = Site(_origin(own, pair), _origin(other, pair), headers)
     site.may_send.set()
     try:
         yield site
@@ -126,12 +138,16 @@ async def serve_site(report_uri: str) -> AsyncIterator[Site]:
         await other.cleanup()
 
 
-async def _listen(app: web.Application) -> web.AppRunner:
+async def _listen(app: web.Application, pair: Pair | None) -> web.AppRunner:
+    context = None
+    if pair is not None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(pair.certificate, pair.key)
     runner = web.AppRunner(app, shutdown_timeout=1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     return runner
 
 
-def _origin(runner: web.AppRunner) -> str:
-    return f"http://127.0.0.1:{runner.addresses[0][1]}"
+def _origin(runner: web.AppRunner, pair: Pair | None) -> str:
+    return f"{'http' if pair is None else 'https'}://127.0.0.1:{runner.addresses[0][1]}"

@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.browsers.browser import opened
-from tests.browsers.site import serve_site
+from tests.browsers.site import by_report_uri, serve_site
 from tests.service import ROOT, Service
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -50,13 +50,13 @@ def new_key(service: Service, project: str) -> str:
 
 async def test_the_suggested_policy_leaves_what_it_said(browser: str, service: Service) -> None:
     """Under the suggested policy the page loads all it wants to, but for exactly what the advice said it would leave."""
-    async with serve_site(f"{service.url}/csp/reports?key={service.browser_key}") as site:
+    async with serve_site(by_report_uri(f"{service.url}/csp/reports?key={service.browser_key}")) as site:
         with opened(browser, site.page):
             before = await reported(service, "default", len(site.provoked))
         advice = await asyncio.to_thread(service.get, f"/api/v2/csp/policy?project=default&{ENOUGH}")
         said = {(left["directive"], left["blocked"]) for left in advice["left"]}
         key = await asyncio.to_thread(new_key, service, "after")
-        site.policy = f"{advice['policy']}; report-uri {service.url}/csp/reports?key={key}"
+        site.headers = by_report_uri(f"{service.url}/csp/reports?key={key}", advice["policy"])
         site.may_send.clear()
         with opened(browser, site.page):
             await reported(service, "after", len(said))
