@@ -74,7 +74,6 @@ class CspFacets:
         self._pending: Counter[Sight] = Counter()  # reports that are committed, and not counted with their values yet
         self._again: list[Sight] = []  # more of them, one by one: adding up is cheaper for many at once
         self._unsettled: list[Sight] = []  # the same, of the transaction under way
-        self._under: list[tuple[str, str]] = []  # fingerprint, policy: seen together for the first time in the call under way
         self._at = 0  # when the newest of them was received
         self._changed: set[str] = set()  # violations whose sketch is not written yet
         self._unsettled_changed: set[str] = set()
@@ -84,7 +83,6 @@ class CspFacets:
         """Note what ``folds``, whose violations are stored, were seen with; within the caller's transaction."""
         self._learn(connection, folds)
         self._look_again(next(iter(folds.values())).intake.received_at)  # a batch is a moment
-        self._under = []
         new: dict[Key, Tally] = {}
         stale: list[Key] = []
         under: Counter[Under] = Counter()
@@ -105,19 +103,18 @@ class CspFacets:
                         under[fold.intake.project_id, value, fingerprint] += 1
                         texts[value] = sample.policy or ""
                     else:
-                        key = self._place(connection, (fingerprint, kind, value), stale)
+                        key = self._place((fingerprint, kind, value), stale)
                         _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
             known = self._known[fingerprint]
             if (known.day != day or add(known.sketch, fold.clients)) and self._has_few_clients(fingerprint, fold.clients):
                 sketches.append(self._seen(fingerprint))
-        for (project_id, policy, fingerprint), reports in sorted(under.items()):
-            _sum(new, self._place(connection, (fingerprint, POLICY, policy), stale), Tally(project_id, reports, self._at))
-        if new or sketches:  # most batches bring nothing that was not there
-            self._policies.count(connection, _of_policies(new), texts, at=self._at)
+        if new or under or sketches:  # most batches bring nothing that was not there
+            first = self._place_policies(connection, under, new, stale)
+            self._policies.count(connection, _by_policy(under), texts, at=self._at)
             forget_values(connection, stale)
             _add_values(connection, new)
             add_clients(connection, sketches)
-            reopen(connection, self._under, now=self._at)
+            reopen(connection, first, now=self._at)
 
     def ended(self, *, whole: bool) -> None:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
@@ -161,16 +158,19 @@ class CspFacets:
     def _add_sights(self, connection: Connection, sights: Mapping[Sight, int]) -> None:
         """Count the values of sights; one that has lost its row since is among the others."""
         tallies: dict[Key, Tally] = {}
+        under: Counter[Under] = Counter()
         for sight, reports in sights.items():
             known = self._known.get(sight[0])
             if known is None:  # forgotten in the last seconds, of more violations than are remembered
                 continue
             for kind, value in _values(sight):
+                if kind == POLICY:
+                    under[known.project_id, value, sight[0]] += reports
                 values = known.values.setdefault(kind, {})
                 counted = value if value in values else OTHER
                 values[counted] = self._at
                 _sum(tallies, (sight[0], kind, counted), Tally(known.project_id, reports, self._at))
-        self._policies.count_again(connection, _of_policies(tallies), at=self._at)
+        self._policies.count_again(connection, _by_policy(under), at=self._at)
         _add_values(connection, tallies)
 
     def _add_sketches(self, connection: Connection, fingerprints: list[str]) -> None:
@@ -193,25 +193,35 @@ class CspFacets:
         for fingerprint, kind, value, at in known_values(connection, unknown):
             self._known[fingerprint].values.setdefault(kind, {})[value] = at
 
-    def _place(self, connection: Connection, key: Key, stale: list[Key]) -> Key:
+    def _place_policies(
+        self, connection: Connection, under: Counter[Under], new: dict[Key, Tally], stale: list[Key]
+    ) -> list[tuple[str, str]]:
+        """Add to ``new`` what reports came ``under``; the violations and policies that are seen together for the first time.
+
+        A violation is seen under a policy also where it has no place for it: a resolved one opens again all the same.
+        """
+        first = []
+        for (project_id, policy, fingerprint), reports in sorted(under.items()):
+            has_row = self._policies.admit(connection, project_id, policy, at=self._at)
+            is_known = policy in self._known[fingerprint].values.get(POLICY, ())
+            if has_row and not is_known:
+                first.append((fingerprint, policy))
+            key = fingerprint, POLICY, policy if has_row or is_known else OTHER
+            _sum(new, self._place(key, stale), Tally(project_id, reports, self._at))
+        return first
+
+    def _place(self, key: Key, stale: list[Key]) -> Key:
         """Where to count the value of ``key``: there, if there is a place or one can be had, else among the others."""
         fingerprint, kind, value = key
-        known, at = self._known[fingerprint], self._at
-        values = known.values.setdefault(kind, {})
-        if value not in values:
-            full = len(values) - (OTHER in values) >= VALUES_PER_KIND
-            oldest = min((name for name in values if name != OTHER), key=values.__getitem__) if full else OTHER
-            has_place = not full or at - values[oldest] >= STALE_MS
-            if has_place and kind == POLICY:
-                has_place = self._policies.admit(connection, known.project_id, value, at=at)
-            if not has_place:
+        values = self._known[fingerprint].values.setdefault(kind, {})
+        if value not in values and value != OTHER and len(values) - (OTHER in values) >= VALUES_PER_KIND:
+            oldest = min((name for name in values if name != OTHER), key=values.__getitem__)
+            if self._at - values[oldest] < STALE_MS:
                 value = OTHER
-            elif full:
+            else:
                 del values[oldest]
                 stale.append((fingerprint, kind, oldest))
-            if kind == POLICY and has_place:
-                self._under.append((fingerprint, value))
-        values[value] = at
+        values[value] = self._at
         return fingerprint, kind, value
 
     def _has_few_clients(self, fingerprint: str, clients: set[int]) -> bool:
@@ -262,12 +272,11 @@ def _slices(rows: list[Any]) -> list[list[Any]]:
     return [rows[start : start + ROWS_PER_FLUSH] for start in range(0, len(rows), ROWS_PER_FLUSH)]
 
 
-def _of_policies(tallies: Mapping[Key, Tally]) -> Counter[tuple[int, str]]:
-    """Reports by project and policy, as far as the policies have places of their own."""
+def _by_policy(under: Mapping[Under, int]) -> Counter[tuple[int, str]]:
+    """Reports by project and policy."""
     reports: Counter[tuple[int, str]] = Counter()
-    for (_, kind, value), tally in tallies.items():
-        if kind == POLICY and value != OTHER:
-            reports[tally.project_id, value] += tally.reports
+    for (project_id, policy, _), count in under.items():
+        reports[project_id, policy] += count
     return reports
 
 

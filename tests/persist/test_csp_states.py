@@ -11,6 +11,7 @@ from sqlalchemy import select
 from collector.normalize.csp import arrived
 from collector.normalize.fingerprint import fingerprint
 from collector.persist.csp import CspRows
+from collector.persist.csp_facets import VALUES_PER_KIND
 from collector.persist.csp_states import create_ignore_rule, delete_ignore_rule, list_ignore_rules, set_state
 from collector.persist.engine import Store
 from collector.persist.tables import violation_audit, violations
@@ -79,6 +80,19 @@ async def test_a_policy_known_from_elsewhere_reopens_if_it_came_later(store: Sto
     await take(store, rows, intake(NOW + 30, "img-src 'none'"))  # known to the project before
     assert await state(store) == ("resolved", "grace")
     await take(store, rows, intake(NOW + 40, NEW), intake(NOW + 40, NEW))
+    assert await state(store) == ("open", "report")
+
+
+async def test_a_new_policy_reopens_also_among_many(store: Store) -> None:
+    """A site whose policy changes all the time has more policies than a violation keeps: a later one reopens all the same."""
+    await store.transact(add_project)
+    rows = CspRows()
+    for number in range(VALUES_PER_KIND + 5):
+        await take(store, rows, intake(NOW + number, f"img-src host-{number}.example"))
+    await decide(store, State.RESOLVED, NOW + 100)
+    await take(store, CspRows(), intake(NOW + 110, f"img-src host-{VALUES_PER_KIND + 1}.example"))
+    assert await state(store) == ("resolved", "grace")
+    await take(store, rows, intake(NOW + 120, NEW))
     assert await state(store) == ("open", "report")
 
 
