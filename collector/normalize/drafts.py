@@ -28,6 +28,7 @@ class Draft:
             for name, sources in policy.items()
             if SOURCE.fullmatch(name)
         }
+        self._given = {name: tuple(texts) for name, texts in self._directives.items()}
 
     @property
     def policy(self) -> Policy:
@@ -42,8 +43,8 @@ class Draft:
     def add(self, directive: str, text: str, blocked_kind: str = "") -> str | None:
         """List ``text`` for ``directive`` and return the directive it stands in; None when nothing blocks it here.
 
-        Where a fallback decides, the directive gets a list of its own that begins with the fallback's: the fallback is
-        not widened for all others.
+        Where a fallback decides, the directive gets a list of its own that begins as the fallback was given: the fallback is
+        not widened for all others, and what it got itself meanwhile was asked for by others.
         """
         decides = governing(self.policy, directive, blocked_kind)
         if decides is None or directive not in FALLBACKS or not SOURCE.fullmatch(text):
@@ -59,7 +60,7 @@ class Draft:
 
     def _inherited(self, decides: str, target: str) -> list[str]:
         """What ``target`` takes along from the list that decided until now."""
-        texts = self._directives[decides]
+        texts = self._given.get(decides, self._directives[decides])
         if target in _KEYWORDS_COUNT:
             return list(texts)
         return [text for text in texts if source(text).kind in ("any", "scheme", "host") or text.lower() == "'self'"]

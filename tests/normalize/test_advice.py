@@ -60,6 +60,15 @@ def test_a_source_goes_where_it_belongs(base: str, one: Evidence, policy: str) -
     assert answer.left == []
 
 
+def test_a_copied_fallback_takes_no_additions_along() -> None:
+    """In whatever order: a directive with a list of its own holds what the base had and what its own evidence asks for."""
+    script, worker = seen("script-src-elem", "https://cdn.example"), seen("worker-src", "blob:", "scheme")
+
+    policy = "script-src 'self' https://cdn.example; worker-src 'self' blob:"
+    assert suggested("script-src 'self'", script, worker).policy == policy
+    assert suggested("script-src 'self'", worker, script).policy == policy
+
+
 @pytest.mark.parametrize(
     ("base", "one", "reason"),
     [
