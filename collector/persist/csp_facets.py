@@ -22,7 +22,7 @@ from collector.persist.csp_fold import Fold
 from collector.persist.csp_policies import CspPolicies
 from collector.persist.csp_ranks import Write
 from collector.persist.csp_states import reopen
-from collector.persist.facet_statements import FACET, forget_values, known_values
+from collector.persist.facet_statements import FACET, forget_values, known_values, lock
 from collector.persist.sketch import REGISTERS, add
 
 DOCUMENT, BROWSER, PATH, POLICY = "document", "browser", "path", "policy"
@@ -170,6 +170,7 @@ class CspFacets:
                 counted = value if value in values else OTHER
                 values[counted] = self._at
                 _sum(tallies, (sight[0], kind, counted), Tally(known.project_id, reports, self._at))
+        lock(connection, {sight[0] for sight in sights})
         self._policies.count_again(connection, _by_policy(under), at=self._at)
         _add_values(connection, tallies)
 
