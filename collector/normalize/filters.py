@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from collector.normalize.noise import RULES, Place, Rule
-from collector.normalize.uris import uri
+from collector.normalize.uris import QUERY, uri
 
 _READ = 512  # of a URI: enough for its scheme, its host, and the path of an injected script
 _CACHED = 2048
@@ -36,7 +36,7 @@ class NoiseFilter:
         self._labels = max((host.count(".") for _, _, host in self._hosts), default=0) + 1
         self._directives = frozenset(rule.directive for _, rule in ranked if rule.directive)
         self._endings = tuple((rank, rule) for rank, rule in ranked if rule.endings)
-        self._texts = tuple((rank, rule) for rank, rule in ranked if rule.prefixes or rule.parts)
+        self._texts = tuple((rank, rule) for rank, rule in ranked if rule.prefixes or rule.paths or rule.parts)
         self._samples = tuple((rank, rule, re.compile(rule.samples)) for rank, rule in ranked if rule.samples)
         self._first_sample = min((rank for rank, _, _ in self._samples), default=self.none)
         self._sparing = frozenset(rank for rank, rule in ranked if (rule.hosts or rule.endings) and rule.spares_makers)
@@ -79,8 +79,9 @@ class NoiseFilter:
             self._host_rank(place, found.host, about) if found.host else self.none,
         )
         lowered = raw.lower()
+        before_query = QUERY.split(lowered, maxsplit=1)[0]  # in which a site's own link may say anything
         for text_rank, rule in self._texts:
-            if place in rule.where and _is_about(rule, about) and _fits_text(rule, lowered):
+            if place in rule.where and _is_about(rule, about) and _fits_text(rule, lowered, before_query):
                 return min(rank, text_rank)
         return rank
 
@@ -116,8 +117,12 @@ def _is_about(rule: Rule, directive: str | None) -> bool:
     return rule.directive is None or rule.directive == directive
 
 
-def _fits_text(rule: Rule, lowered: str) -> bool:
-    return lowered.startswith(rule.prefixes) or any(part in lowered for part in rule.parts)
+def _fits_text(rule: Rule, lowered: str, before_query: str) -> bool:
+    return (
+        lowered.startswith(rule.prefixes)
+        or any(path in before_query for path in rule.paths)
+        or any(part in lowered for part in rule.parts)
+    )
 
 
 SHIPPED = NoiseFilter(RULES)

@@ -28,9 +28,9 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     """One named rule; it fits when any of its patterns does.
 
     ``schemes`` are without colon. ``hosts`` fit the host and its subdomains, ``endings`` the end of the host's text.
-    ``prefixes`` fit the start of the URI and ``parts`` anything in it, both in lower case. ``samples`` is a regular
-    expression searched in the script sample. With ``directive`` the rule is about that directive only. A rule that
-    ``spares_makers`` does not fit where a page of one of its hosts loads from them.
+    ``prefixes`` fit the start of the URI, ``paths`` anything in it before its query and ``parts`` anything in it, all in lower
+    case. ``samples`` is a regular expression searched in the script sample. With ``directive`` the rule is about that directive
+    only. A rule that ``spares_makers`` does not fit where a page of one of its hosts loads from them.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
     hosts: frozenset[str] = frozenset()
     endings: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     samples: str | None = None
     directive: str | None = None
@@ -49,6 +50,11 @@ class Rule(msgspec.Struct, frozen=True, gc=False):
 
 def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
+
+
+def _below(text: str) -> tuple[str, ...]:
+    """Prefixes for places on the web. Their hosts are at the start, where nobody else can put them."""
+    return tuple(f"{scheme}://{place}" for place in text.split() for scheme in ("https", "http"))
 
 
 RULES: tuple[Rule, ...] = (
@@ -118,7 +124,8 @@ RULES: tuple[Rule, ...] = (
         "webview-script",
         NoiseClass.APP_WEBVIEW,
         hosts=_words("nikkomsgchannel __bridge_loaded__ __wvjb_queue_message__"),
-        parts=("/iab.autofill.", "connect.facebook.net/en_us/pcm.js"),
+        prefixes=_below("connect.facebook.net/en_us/pcm.js"),
+        paths=("/iab.autofill.",),
         where=NOT_DOCUMENT,
     ),
     # ── Hosts ──────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -143,7 +150,7 @@ RULES: tuple[Rule, ...] = (
         # their own on whatever address they have.
         "security-script",
         NoiseClass.SECURITY_SOFTWARE,
-        parts=("/netdefender/hui/", ":15871", "/mwg-internal/", ":8010/xx/yy/zz/"),
+        paths=("/netdefender/hui/", ":15871", "/mwg-internal/", ":8010/xx/yy/zz/"),
         where=NOT_DOCUMENT,
     ),
     Rule(
@@ -156,13 +163,10 @@ RULES: tuple[Rule, ...] = (
             "translate.naver.com papago.naver.com fanyi.sogou.com transmart.qq.com caiyunapp.com deepl.com lingualeo.com "
             "multitran.ru imtranslator.net immersivetranslate.com"
         ),
-        parts=(
-            "gstatic.com/_/translate",
-            "gstatic.com/images/branding/product/1x/translate",
-            "gstatic.com/images/branding/product/2x/translate",
-            "gstatic.com/s/i/productlogos/translate",
-            "edge.microsoft.com/translate",
-            "yastatic.net/s3/translate",
+        prefixes=_below(
+            "www.gstatic.com/_/translate www.gstatic.com/images/branding/product/1x/translate "
+            "www.gstatic.com/images/branding/product/2x/translate fonts.gstatic.com/s/i/productlogos/translate "
+            "edge.microsoft.com/translate yastatic.net/s3/translate"
         ),
     ),
     Rule(
@@ -172,7 +176,7 @@ RULES: tuple[Rule, ...] = (
             "getpocket.com readitlaterlist.com instapaper.com readability.com delicious.com dotepub.com pinboard.in "
             "printwhatyoulike.com wallabag.it huaban.com diigo.com raindrop.io squizlabs.github.io khan.github.io"
         ),
-        parts=("/js/pinmarklet.js", "/html_codesniffer/build/", "visualevent_loader.js", "visualevent-loader.js"),
+        paths=("/js/pinmarklet.js", "/html_codesniffer/build/", "visualevent_loader.js", "visualevent-loader.js"),
         where=NOT_DOCUMENT,
     ),
     Rule(
@@ -188,7 +192,7 @@ RULES: tuple[Rule, ...] = (
             "agilebits.com bitwarden.net keepersecurity.com nordpass.com data.alexa.com xslt.alexa.com "
             "toolbarqueries.google.com donation-tools.org"
         ),
-        parts=("assets.pinterest.com/ext/",),
+        prefixes=_below("assets.pinterest.com/ext/"),
         where=NOT_DOCUMENT,
     ),
     Rule(
@@ -235,10 +239,10 @@ RULES: tuple[Rule, ...] = (
         "isp-script",
         NoiseClass.INJECTED_ADWARE,
         prefixes=("http://1.1.1.1/bmi", "http://1.2.3.4/bmi"),
-        parts=("/bmi-int-js/bmi.js", "/e8f6b078-0f35-11de-85c5-efc5ef23aa1f/"),
+        paths=("/bmi-int-js/bmi.js", "/e8f6b078-0f35-11de-85c5-efc5ef23aa1f/"),
         where=NOT_DOCUMENT,
     ),
-    Rule("adware-script", NoiseClass.INJECTED_ADWARE, parts=("/addons/lnkr",), where=NOT_DOCUMENT),
+    Rule("adware-script", NoiseClass.INJECTED_ADWARE, paths=("/addons/lnkr",), where=NOT_DOCUMENT),
     # ── Samples ────────────────────────────────────────────────────────────────────────────────────────────────────
     Rule(
         "extension-sample",

@@ -35,6 +35,7 @@ FITS: Mapping[str, tuple[Callable[[str], object], str]] = {
     "hosts": (_HOST.fullmatch, "a host name alone; its subdomains fit too"),
     "endings": (_ENDING.fullmatch, "the end of a host name"),
     "prefixes": (_is_text, _A_TEXT),
+    "paths": (_is_text, _A_TEXT),
     "parts": (_is_text, _A_TEXT),
 }
 
@@ -48,6 +49,7 @@ class AddedRule(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     hosts: tuple[str, ...] = ()
     endings: tuple[str, ...] = ()
     prefixes: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
     samples: str | None = None
     directive: str | None = None
@@ -134,6 +136,7 @@ def _rule(added: AddedRule, place: str) -> Rule:
         hosts=frozenset(patterns["hosts"]),
         endings=patterns["endings"],
         prefixes=patterns["prefixes"],
+        paths=patterns["paths"],
         parts=patterns["parts"],
         samples=_samples(added, place),
         directive=added.directive,

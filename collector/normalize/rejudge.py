@@ -72,4 +72,4 @@ class Rejudge:
         if stored.noise_rule in self._unchanged:
             return before
         rule = self._noise.rules[before]
-        return None if rule.prefixes or rule.parts else rank
+        return None if rule.prefixes or rule.paths or rule.parts else rank

@@ -36,7 +36,7 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]{0,63}):(?!\s)")
 # CSP has browsers send other schemes without what follows, and URLs in lower case. A dot makes it a host.
 _BARE_SCHEME = re.compile(r"[a-z][a-z0-9+-]{1,63}")
 _HOST_AND_PORT = re.compile(r"(?:localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+):\d{1,5}(?:/|$)")
-_QUERY = re.compile(r"[?#]")
+QUERY = re.compile(r"[?#]")
 # Stricter than the URL standard: no character that could start another source or directive in a policy.
 _HOST = re.compile(r"[a-z0-9_-][a-z0-9_.-]*")
 
@@ -73,7 +73,7 @@ def document_origin(document: Uri) -> str | None:
 
 
 def _read(raw: str) -> Uri:
-    text = _QUERY.split(clean(raw, _READ, control=""), maxsplit=1)[0].strip()
+    text = QUERY.split(clean(raw, _READ, control=""), maxsplit=1)[0].strip()
     lowered = text.lower()
     if not text or lowered in LOCAL:
         return Uri("local", lowered or None)

@@ -32,6 +32,7 @@ def _shown(rule: Rule, matched: int) -> NoiseRule:
         hosts=sorted(rule.hosts),
         endings=list(rule.endings),
         prefixes=list(rule.prefixes),
+        paths=list(rule.paths),
         parts=list(rule.parts),
         samples=rule.samples,
         directive=rule.directive,

@@ -18,6 +18,7 @@ class NoiseRule(msgspec.Struct, frozen=True, rename={"noise_class": "class"}):
     hosts: list[str]
     endings: list[str]
     prefixes: list[str]
+    paths: list[str]
     parts: list[str]
     samples: str | None
     directive: str | None

@@ -109,6 +109,9 @@ def test_hosts_match_on_label_borders(host: str, expected: NoiseClass | None) ->
         ("https://connect.facebook.net/en_US/fbevents.js", None),
         ("http://1.1.1.1/bmi/shop.example/logo.png", NoiseClass.INJECTED_ADWARE),
         ("https://1.1.1.1/cdn-cgi/trace", None),
+        ("https://shop.example/out?to=https://connect.facebook.net/en_US/pcm.js", None),
+        ("https://shop.example/out?to=/addons/lnkr.js", None),
+        ("https://evil.example/www.gstatic.com/_/translate_http/_/js", None),
     ],
 )
 def test_of_hosts_that_sites_use_only_the_injected_is_noise(blocked: str, expected: NoiseClass | None) -> None:

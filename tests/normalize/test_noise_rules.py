@@ -121,7 +121,7 @@ def test_a_file_that_is_no_mapping_is_refused(document: Any) -> None:
 
 
 KEYS = st.sampled_from(
-    [*PROBE, "schemes", "endings", "prefixes", "parts", "samples", "directive", "enable", "disable", "rules"]
+    [*PROBE, "schemes", "endings", "prefixes", "paths", "parts", "samples", "directive", "enable", "disable", "rules"]
 )
 VALUES: st.SearchStrategy[Any] = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=12), st.sampled_from(["img-src", "x-y"])),
