@@ -14,6 +14,7 @@ from tests.browsers.site import Site
 from tests.service import Service
 
 WITHIN = 60.0  # seconds; a browser takes 3 to 10, more on a busy machine
+SILENCE = 1.5  # seconds without a report: what comes twice comes within half a second
 
 
 async def until(reached: Callable[[], bool], log: Path, missing: Callable[[], object]) -> None:
@@ -27,13 +28,17 @@ async def until(reached: Callable[[], bool], log: Path, missing: Callable[[], ob
 
 
 async def listed(service: Service, site: Site, log: Path, *, lost: int = 0) -> list[dict[str, Any]]:
-    """The violations, once they have as many reports as the page provokes less those that are ``lost``."""
+    """The violations, once they have as many reports as the page provokes less those that are ``lost``, and no more come."""
     results: list[dict[str, Any]] = []
+    reports, since = 0, time.monotonic()
 
     def arrived() -> bool:
+        nonlocal reports, since
         results[:] = service.get("/api/v2/csp/violations?noise=include&limit=1000")["results"]
-        reports: int = sum(violation["count"] for violation in results)
-        return reports >= len(site.provoked) - lost
+        before, reports = reports, sum(violation["count"] for violation in results)
+        if reports != before:
+            since = time.monotonic()
+        return reports >= len(site.provoked) - lost and time.monotonic() - since > SILENCE
 
     await until(arrived, log, lambda: site.provoked - {what(violation) for violation in results})
     return results
