@@ -47,17 +47,17 @@ def judged(
         try:
             records.append((index, record(decoder.decode(row))))
         except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            refusals.append(Refusal(index, _reason(error)))
+            refusals.append(Refusal(index, reason(error)))
     return records, refusals
 
 
 def _rows(body: bytes) -> list[msgspec.Raw]:
     try:
-        rows = _ARRAY.decode(_ESCAPE.sub(_without_surrogate, body) if b"\\ud" in body or b"\\uD" in body else body)
+        rows = _ARRAY.decode(whole_escapes(body))
     except msgspec.ValidationError as error:
-        raise InvalidReport("The body is not a JSON array.", _reason(error)) from error
+        raise InvalidReport("The body is not a JSON array.", reason(error)) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidReport("The body is not valid JSON.", _reason(error)) from error
+        raise InvalidReport("The body is not valid JSON.", reason(error)) from error
     except RecursionError as error:
         raise InvalidReport("The body is nested too deeply.") from error
     if len(rows) > MAX_ROWS:
@@ -65,12 +65,19 @@ def _rows(body: bytes) -> list[msgspec.Raw]:
     return rows
 
 
+def whole_escapes(body: bytes) -> bytes:
+    """``body`` without halves of surrogate pairs.
+
+    One is valid JSON but no text, and would spoil its whole body: it becomes U+FFFD, as in Go.
+    """
+    return _ESCAPE.sub(_without_surrogate, body) if b"\\ud" in body or b"\\uD" in body else body
+
+
 def _without_surrogate(escape: re.Match[bytes]) -> bytes:
-    """Half a surrogate pair is valid JSON but no text, and would spoil its whole body: it becomes U+FFFD, as in Go."""
     return rb"\ufffd" if escape[1] else escape[0]
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
     """The decoder's sentence with the field in front: ``stats.rx_bytes: Expected `int` >= 0``."""
     if isinstance(error, UnicodeDecodeError):
         return "The text is not valid UTF-8."
