@@ -1,4 +1,4 @@
-"""Every table: those of CSP are in ``csp_tables.py`` and passed on, the others stand here.
+"""Every table: those of CSP and of the AI bridge are in files of their own and passed on, the others stand here.
 
 Times are integer milliseconds since the epoch, UTC, unless a column says minutes.
 What bounds each table's growth stands in its comment; ``rollup/retention.py`` does the bounding.
@@ -21,6 +21,11 @@ from sqlalchemy import (
     text,
 )
 
+from collector.persist.aibridge_tables import aibridge_interceptions as aibridge_interceptions
+from collector.persist.aibridge_tables import aibridge_model_thoughts as aibridge_model_thoughts
+from collector.persist.aibridge_tables import aibridge_prompts as aibridge_prompts
+from collector.persist.aibridge_tables import aibridge_token_usages as aibridge_token_usages
+from collector.persist.aibridge_tables import aibridge_tool_usages as aibridge_tool_usages
 from collector.persist.columns import Id, numbers
 from collector.persist.columns import metadata as metadata
 from collector.persist.csp_tables import csp_alerts as csp_alerts

@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, cast, delete, func, literal, or_, select, tuple_
 
 from collector.persist import tables
+from collector.rollup.aibridge import old_interceptions
 from collector.rollup.csp import SLICE_ROWS, Slice, fold_hours, fold_minutes
 
 T = TypeVar("T")
@@ -26,6 +27,7 @@ DAY_MS = 24 * HOUR_MS
 # Two processes may keep house at once while leadership changes: on PostgreSQL their slices take turns under this lock.
 ADVISORY_LOCK = 0x636F6C6C_686F7573
 WALKED_PER_SLICE = 5_000
+ARRIVED_WITHIN = DAY_MS  # an old log that is read in can be looked at for a day
 UNSEEN_PER_SLICE, UNSEEN_AT_ONCE = 200, 10  # violations; one has up to 5,000 buckets, usually a few hundred
 PAGES_PER_SLICE = 500  # about 15 ms: each moves up to one page of 4 KiB from the end of the file into a hole
 
@@ -52,6 +54,7 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     writer_marks: int = DAY_MS
     violation_audit: int = 365 * DAY_MS
     alerts: int = 90 * DAY_MS
+    aibridge: int = 60 * DAY_MS  # since an interception started
 
 
 class Rule(NamedTuple):
@@ -202,13 +205,24 @@ RULES = (
 )
 
 
+def interceptions_rule(now: int) -> Rule:
+    """The rule of the AI bridge, which asks for two times: when an interception started, and when it arrived."""
+    return Rule(
+        "aibridge_interceptions",
+        "interceptions with all that belongs to them",
+        lambda keep: keep.aibridge,
+        partial(old_interceptions, arrived_before=now - ARRIVED_WITHIN),
+    )
+
+
 async def purge(write: Write, keep: Retentions, *, now: int) -> dict[str, int]:
     """Apply every rule as of ``now`` (ms) and return freed space to the file system; how many rows (pages) by rule.
 
     The counts of folding are buckets folded; ``free_pages`` are pages returned. Call it again after a failure: every
     slice that was committed stays done.
     """
-    counts = {rule.name: await _in_slices(write, partial(_sliced, rule=rule, cutoff=now - rule.age(keep))) for rule in RULES}
+    rules = (*RULES, interceptions_rule(now))
+    counts = {rule.name: await _in_slices(write, partial(_sliced, rule=rule, cutoff=now - rule.age(keep))) for rule in rules}
     return {**counts, "free_pages": await _in_slices(write, return_space)}
 
 

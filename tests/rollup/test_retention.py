@@ -11,9 +11,10 @@ import pytest
 from sqlalchemy import Connection, Table, insert, select, update
 
 from collector.persist import tables
+from collector.persist.aibridge_tables import OF_AN_INTERCEPTION
 from collector.persist.engine import SqliteStore, Store
 from collector.rollup.csp import SLICE_ROWS
-from collector.rollup.retention import RULES, Retentions, purge, return_space
+from collector.rollup.retention import RULES, Retentions, interceptions_rule, purge, return_space
 from tests.rollup.rows import NOW, add_bucket, add_project, add_violation, buckets, rows
 
 T = TypeVar("T")
@@ -89,8 +90,10 @@ def test_every_growing_table_has_a_rule() -> None:
     by_people = {"meta", "users", "projects", "project_members", "ignore_rules"}
     closed = {"csp_totals", "drop_totals", "other_report_totals", "noise_rule_totals", "project_activity"}
     with_violations = {"csp_days", "csp_samples", "violation_facets", "violation_clients"}
-    rules = {rule.name for rule in RULES} - {"project_violations"}  # the same table by another rule
-    assert rules | by_people | closed | with_violations == set(tables.metadata.tables)
+    with_interceptions = {table.name for table in OF_AN_INTERCEPTION}
+    ruled = {rule.name for rule in (*RULES, interceptions_rule(NOW))}
+    rules = ruled - {"project_violations"}  # the same table by another rule
+    assert rules | by_people | closed | with_violations | with_interceptions == set(tables.metadata.tables)
 
 
 async def test_rows_go_when_they_are_due(store: Store) -> None:
