@@ -23,6 +23,7 @@ MODULES = {
     "key": "keys",
     "config": "config",
     "csp": "csp",
+    "aibridge": "aibridge",
     "api": "api",
     "metrics": "metrics",
     "simulate": "simulate",

@@ -14,6 +14,7 @@ from aiohttp import web
 from collector import about, entrance, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
+from collector.config.prices import read_prices
 from collector.config.settings import Settings
 from collector.config.shape import config_type
 from collector.entrance import VERSION
@@ -40,7 +41,7 @@ from collector.http.guard import Guard
 from collector.http.limits import Budget
 from collector.http.observe import observing
 from collector.http.tls import Certificates
-from collector.ingest import agentstats, csp
+from collector.ingest import agentstats, aibridge, csp
 from collector.ingest.clients import Clients
 from collector.normalize.csp import Remembered
 from collector.outbound import updatecheck
@@ -54,11 +55,13 @@ from collector.persist.engine import Store, open_store
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
 from collector.persist.projects import project_by_name
 from collector.persist.writer import Writer
+from collector.rollup.prices import PriceList
 from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
 from collector.routes import ROUTES
+from collector.serve import aibridge as aibridge_usage
 from collector.serve import config, exporter, openapi
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.clock import wall_clock
@@ -88,7 +91,7 @@ async def create_app(
     ``keep`` puts the secrets of a first start away before they are committed.
     """
     settings = loaded.settings
-    certificates = entrance.certificates(settings)
+    certificates, prices = entrance.certificates(settings), read_prices(settings.aibridge_prices)
     store = await _migrated_store(settings)
     credentials = entrance.credentials(settings, store, now=now)
     guard = entrance.guard(settings, credentials)
@@ -105,6 +108,7 @@ async def create_app(
     app[LATENCY] = _latency(settings, store)
     app[agentstats.COLLECTED] = settings.usage_stats_enable
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
+    await _set_up_aibridge(app, settings, prices)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, loaded, VERSION)
@@ -122,14 +126,18 @@ async def create_app(
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
     app[csp.DOOR] = await _csp_door(settings, app, guard)
+    _add_routes(app, guard)
+    app.cleanup_ctx.append(_running)
+    return app
+
+
+def _add_routes(app: web.Application, guard: Guard) -> None:
     for route in ROUTES:
         # The CSP door is a gate of its own: it admits most requests by one look into memory.
         open_gate = route.access is Access.CSP or not route.limited
         handler = route.handler if open_gate else guard.handler(route)
         for method in route.methods:
             app.router.add_route(method, route.path, handler)
-    app.cleanup_ctx.append(_running)
-    return app
 
 
 def create_metrics_app(app: web.Application) -> web.Application:
@@ -171,6 +179,15 @@ def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
 def _latency(settings: Settings, store: Store) -> Latency:
     refresh, threshold = settings.health_check_refresh, settings.health_check_threshold_database
     return Latency(store, time.monotonic, good_for=refresh.total_seconds(), threshold=threshold.total_seconds())
+
+
+async def _set_up_aibridge(app: web.Application, settings: Settings, prices: PriceList | None) -> None:
+    app[aibridge_usage.PRICES] = aibridge_usage.Prices(prices)
+    app[aibridge.AIBRIDGE] = aibridge.Aibridge(
+        secret=await app[STORE].transact(service_secret),
+        store_prompts=settings.aibridge_store_prompts,
+        structured_logging=settings.aibridge_structured_logging,
+    )
 
 
 def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: updatecheck.Checker) -> Iterable[Job]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collector.http.access import Access
 from collector.http.operation import Route
-from collector.ingest import agentstats, csp, workspaces
+from collector.ingest import agentstats, aibridge, csp, workspaces
 from collector.pages import overview, session, static, swagger
+from collector.serve import aibridge as aibridge_usage
 from collector.serve import (
     config,
     csp_export,
@@ -67,6 +68,8 @@ ROUTES = (
     Route("GET", "/api/v2/csp/scripts", scripts.get_scripts, Access.READ, Scope.CSP_VIOLATION),
     Route("POST", "/api/v2/ingest/agent-stats", agentstats.post_agent_stats, Access.FEED),
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
+    Route("POST", "/api/v2/ingest/aibridge", aibridge.post_aibridge, Access.FEED),
+    Route("GET", "/api/v2/aibridge/usage", aibridge_usage.get_usage, Access.READ, Scope.AIBRIDGE),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
     Route("GET", "/api/v2/deployment/ssh", deployment.get_ssh, Access.SIGNED_IN),
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),

@@ -43,6 +43,7 @@ def retentions(settings: Settings) -> Retentions:
         workspaces=milliseconds(settings.workspace_retention),
         snapshots=milliseconds(settings.snapshot_retention),
         tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
+        aibridge=milliseconds(settings.aibridge_retention) or FOREVER_MS,
     )
 
 

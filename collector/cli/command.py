@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 import asyncpg
 from sqlalchemy import Connection
@@ -19,7 +20,8 @@ from collector.config.options import OPTIONS, OptionType
 from collector.config.settings import Settings
 from collector.persist import migrate
 from collector.persist.engine import Store, open_store
-from collector.wire.errors import NotReady
+from collector.persist.keys import KEY_LENGTH, is_key
+from collector.wire.errors import InvalidInput, NotReady
 
 T = TypeVar("T")
 
@@ -39,6 +41,32 @@ class Subcommands(Protocol):
 def settings_of(args: argparse.Namespace) -> Settings:
     """The settings by flags, environment and YAML."""
     return load(args, os.environ).settings
+
+
+def service_url(text: str) -> str:
+    """The ``--url`` of a running service, without slashes at its end.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    try:
+        parts = urlsplit(text)
+        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise InvalidInput(f"--url {text!r} must be like http://127.0.0.1:3000")
+    return text.rstrip("/")
+
+
+def check_key(flag: str, key: str) -> None:
+    """Refuse what cannot be a key, before anything is sent with it.
+
+    Raises:
+        InvalidInput: it is not shown: it may be a good one with a letter too many.
+    """
+    if not is_key(key):
+        raise InvalidInput(f"{flag} must be a key: {KEY_LENGTH} letters or digits")
 
 
 def shown_time(milliseconds: int) -> str:

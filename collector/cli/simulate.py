@@ -6,13 +6,11 @@ import argparse
 import asyncio
 import sys
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 import msgspec
 
-from collector.cli.command import Subcommands
+from collector.cli.command import Subcommands, check_key, service_url
 from collector.config.values import read_duration
-from collector.persist.keys import KEY_LENGTH, is_key
 from collector.simulate.display import progress, render
 from collector.simulate.plan import Plan
 from collector.simulate.run import run as simulate
@@ -41,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidInput(f"--duration {args.duration!r} {error}") from error
     _check(args, duration)
     plan = Plan(
-        url=args.url.rstrip("/"),
+        url=service_url(args.url),
         browser_key=args.browser_key,
         feed_key=args.feed_key,
         workspaces=args.workspaces,
@@ -61,13 +59,5 @@ def _check(args: argparse.Namespace, duration: timedelta) -> None:
     for flag, number in (("--workspaces", args.workspaces), ("--browsers", args.browsers)):
         if number < 0:
             raise InvalidInput(f"{flag} {number} must not be negative")
-    try:
-        parts = urlsplit(args.url)
-        usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        raise InvalidInput(f"--url {args.url!r} must be like http://127.0.0.1:3000")
-    for flag, key in (("--browser-key", args.browser_key), ("--feed-key", args.feed_key)):
-        if not is_key(key):  # which is not shown: it may be a good one with a letter too many
-            raise InvalidInput(f"{flag} must be a key: {KEY_LENGTH} letters or digits")
+    check_key("--browser-key", args.browser_key)
+    check_key("--feed-key", args.feed_key)

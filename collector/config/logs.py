@@ -25,7 +25,7 @@ DEEPEST = 4  # levels of a nested value
 
 # Libraries that talk at INFO what nobody asked for stay at the root's WARNING: APScheduler each run, Alembic each context,
 # aiosqlite and SQLAlchemy each statement with its parameters.
-TALKING = ("collector", "__main__", "aiohttp")
+TALKING = ("collector", "__main__", "aiohttp", "coderd")  # coderd: records of the AI bridge
 # Its lines hold the request line, and thus the query string with a key in it.
 SILENT = "aiohttp.access"
 

@@ -86,6 +86,10 @@ class Settings:
     csp_noise_rules: str  # a path; "" when not set
     snapshot_retention: timedelta
     workspace_retention: timedelta
+    aibridge_retention: timedelta  # 0: for ever
+    aibridge_structured_logging: bool
+    aibridge_store_prompts: bool
+    aibridge_prices: str  # a path; "": no price list
     alert_webhook_url: str = field(repr=False)  # "" when not set; webhooks are secret
     alert_format: str  # json, slack or teams
     alert_secret: str = field(repr=False)  # "": not signed

@@ -32,7 +32,7 @@ def read_yaml(path: str, options: Sequence[Option]) -> dict[str, YamlValue]:
         InvalidOption: the file cannot be read, is no YAML, holds an unknown or repeated key, or a group where an option
             should be (or the reverse). The message never holds a value.
     """
-    root = _compose(path, _read(path))
+    root = _compose(path, read_text(path, "CODER_CONFIG_PATH"))
     known = {tuple(option.yaml_path.split(".")): option for option in options if option.yaml}
     values: dict[str, YamlValue] = {}
     if root is not None:
@@ -41,19 +41,24 @@ def read_yaml(path: str, options: Sequence[Option]) -> dict[str, YamlValue]:
     return values
 
 
-def _read(path: str) -> str:
+def read_text(path: str, option: str) -> str:
+    """The text of the file that ``option`` names.
+
+    Raises:
+        InvalidOption: the file cannot be read, is larger than a megabyte, or is not UTF-8.
+    """
     try:
         with Path(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         reason = error.strerror if isinstance(error, OSError) else "no such file"
-        raise InvalidOption(f"CODER_CONFIG_PATH: cannot read {path!r}: {reason}") from None
+        raise InvalidOption(f"{option}: cannot read {path!r}: {reason}") from None
     if len(content) > LARGEST_FILE:
-        raise InvalidOption(f"CODER_CONFIG_PATH: {path!r} is larger than {LARGEST_FILE} bytes")
+        raise InvalidOption(f"{option}: {path!r} is larger than {LARGEST_FILE} bytes")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InvalidOption(f"CODER_CONFIG_PATH: {path!r} is not UTF-8 at byte {error.start}") from None
+        raise InvalidOption(f"{option}: {path!r} is not UTF-8 at byte {error.start}") from None
 
 
 def _compose(path: str, text: str) -> yaml.Node | None:

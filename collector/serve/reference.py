@@ -99,6 +99,20 @@ Arrays of up to 10,000 rows and 8 MiB, judged row by row: `rejected` holds `{ind
 An agent report with an `id` counts once, however often it is sent. A workspace is upserted by its `id`; an older build never
 overwrites a newer one.
 
+## AI bridge
+
+A log is the one of a Coder server, as JSON or for people; gzip is inflated as it comes. It is read and committed in chunks.
+`skipped` counts what is not about the AI bridge; `rejected` holds `{line, error}` of the first 1,000 lines that could not be
+used, `rejected_count` counts all. A record that is known already, from this log or another one, is a `duplicate` and changes
+nothing: so after a 503 or a broken connection send the same again. A line may have 1 MiB, and the next piece of the body must
+come within 30 s. The budget of the key is not spent: a log is as slow as its own commits.
+
+Of usage each result, and the total, has `interceptions`, `unfinished` (of them, without an end), `prompts`, `tool_calls`,
+`errors` (of them, failed ones), `model_thoughts`, `tokens` by kind, `duration_ms` (-1 when nothing has ended), `cost` and
+`unpriced_tokens`. `input`, `output`, `cache_read_input` and `cache_creation_input` add up to all tokens; the other kinds are
+parts of these. A key is null where the start of an interception has not come. More than 10,000 groups are a 400.
+[AI bridge](aibridge.md) says more.
+
 ## History
 
 `fields` says of each number whether it is a `gauge`, a `window_sum` (never to be added up: windows overlap) or a

@@ -21,6 +21,7 @@ class Scope(enum.StrEnum):
     DEPLOYMENT_STATS = "deployment_stats:read"
     DEPLOYMENT_CONFIG = "deployment_config:read"
     CSP_VIOLATION = "csp_violation:read"
+    AIBRIDGE = "aibridge_interception:read"
     METRICS = "metrics:read"
 
 
