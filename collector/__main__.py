@@ -21,6 +21,8 @@ MODULES = {
     "token": "accounts",
     "project": "projects",
     "key": "keys",
+    "agent": "agents",
+    "user-data": "userdata",
     "config": "config",
     "csp": "csp",
     "aibridge": "aibridge",

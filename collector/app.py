@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import about, entrance, upkeep
+from collector import about, entrance, telemetry, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.prices import read_prices
@@ -41,7 +41,7 @@ from collector.http.guard import Guard
 from collector.http.limits import Budget
 from collector.http.observe import observing
 from collector.http.tls import Certificates
-from collector.ingest import agentstats, aibridge, csp
+from collector.ingest import aibridge, csp
 from collector.ingest.clients import Clients
 from collector.normalize.csp import Remembered
 from collector.outbound import updatecheck
@@ -49,6 +49,7 @@ from collector.pages import session
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
 from collector.persist import migrate
+from collector.persist import telemetry as telemetry_rows
 from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
@@ -68,11 +69,13 @@ from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
 from collector.wire.general import UpdateCheck
 from collector.wire.identity import IngestKey, KeyKind
+from collector.wire.inventory import TelemetryIntake, TelemetryServer
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
 CERTIFICATES_EVERY = timedelta(seconds=10)
+MS = timedelta(milliseconds=1)
 PURGE_EVERY = timedelta(minutes=10)
 FOLLOW_EVERY = timedelta(seconds=10)
 
@@ -106,7 +109,7 @@ async def create_app(
     app[NOISE] = await upkeep.noise_in_effect(settings, store)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
-    app[agentstats.COLLECTED] = settings.usage_stats_enable
+    await telemetry.prepare(app, settings)
     app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
@@ -169,7 +172,13 @@ def _admin_token(settings: Settings) -> str | None:
 def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
     return Writer(
         store,
-        {CspIntake: rows.store, AgentReport: agentstats_rows.store, Workspace: workspace_rows.store},
+        {
+            CspIntake: rows.store,
+            AgentReport: agentstats_rows.store,
+            Workspace: workspace_rows.store,
+            TelemetryServer: telemetry_rows.store_servers,
+            TelemetryIntake: telemetry_rows.store,
+        },
         queue_limit=settings.queue_limit,
         submit_timeout=settings.submit_timeout.total_seconds(),
         ended=rows.ended,
@@ -205,7 +214,13 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job(
         "snapshot",
         lambda: refresh(
-            store, writer.write, app[SNAPSHOTS], app[DEPLOYMENT], now=now, interval_ms=interval // timedelta(milliseconds=1)
+            store,
+            writer.write,
+            app[SNAPSHOTS],
+            app[DEPLOYMENT],
+            now=now,
+            interval_ms=interval // MS,
+            sources=settings.sources,
         ),
         interval,
     )
@@ -213,6 +228,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
     if CERTIFICATES in app:
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
+    yield Job("erasures", lambda: telemetry.learn_erased(app), telemetry.ERASURES_EVERY)
     yield Job("cap", measure, CAP_EVERY)
     yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)

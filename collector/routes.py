@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collector.http.access import Access
 from collector.http.operation import Route
-from collector.ingest import agentstats, aibridge, csp, workspaces
+from collector.ingest import agentstats, aibridge, csp, telemetry, workspaces
 from collector.pages import overview, session, static, swagger
-from collector.serve import aibridge as aibridge_usage
 from collector.serve import (
+    agents,
     config,
     csp_export,
     csp_states,
@@ -24,6 +24,7 @@ from collector.serve import (
     scripts,
     tokens,
 )
+from collector.serve import aibridge as aibridge_usage
 from collector.serve import csp as violations
 from collector.wire.identity import Scope
 
@@ -70,6 +71,11 @@ ROUTES = (
     Route("POST", "/api/v2/ingest/workspaces", workspaces.post_workspaces, Access.FEED),
     Route("POST", "/api/v2/ingest/aibridge", aibridge.post_aibridge, Access.FEED),
     Route("GET", "/api/v2/aibridge/usage", aibridge_usage.get_usage, Access.READ, Scope.AIBRIDGE),
+    Route("POST", "/api/v2/workspaceagents/me/report-stats", agentstats.post_report_stats, Access.AGENT),
+    Route("POST", "/api/v2/agents", agents.post_agents, Access.OWNER),
+    # Where a Coder server sends its telemetry: it drops whatever path the address has.
+    Route("POST", "/deployment", telemetry.post_deployment, Access.FEED),
+    Route("POST", "/snapshot", telemetry.post_snapshot, Access.FEED),
     Route("GET", "/api/v2/deployment/config", config.get_config, Access.READ, Scope.DEPLOYMENT_CONFIG),
     Route("GET", "/api/v2/deployment/ssh", deployment.get_ssh, Access.SIGNED_IN),
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),

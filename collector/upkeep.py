@@ -42,6 +42,7 @@ def retentions(settings: Settings) -> Retentions:
         agent_stats=milliseconds(settings.agent_stats_retention),
         workspaces=milliseconds(settings.workspace_retention),
         snapshots=milliseconds(settings.snapshot_retention),
+        inventory=milliseconds(settings.inventory_retention),
         tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
         aibridge=milliseconds(settings.aibridge_retention) or FOREVER_MS,
     )

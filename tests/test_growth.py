@@ -29,7 +29,7 @@ from collector.rollup.agentstats import AgentUse
 from collector.rollup.retention import Retentions, purge
 from collector.rollup.snapshot import WINDOW_MS, Snapshot, store
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from collector.wire.records import CspIntake, CspReport, Sample
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ def _snapshot(at: int) -> Snapshot:
     """One of a large deployment: no number is small enough to take less room than it may."""
     return Snapshot(
         deployment="5f0c6c1e-8d0b-4c39-9f1e-6f8b0c2a7d11",
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=at - WINDOW_MS,
         collected_at=at,
         next_update_at=at + SNAPSHOT_MS,

@@ -22,7 +22,7 @@ REFUSED = {401, 403}
 KEYED = [route for route in ROUTES if route.access in (Access.FEED, Access.CSP)]
 PUBLIC = [route for route in ROUTES if route.access is Access.PUBLIC]
 PRIVATE = [route for route in ROUTES if route.access is not Access.PUBLIC]
-ROLES = {
+ROLES: dict[Access, set[Role]] = {
     Access.SIGNED_IN: set(Role),
     Access.SELF: set(Role),
     Access.READ: {Role.OWNER, Role.AUDITOR},
@@ -30,6 +30,7 @@ ROLES = {
     Access.OWNER: {Role.OWNER},
     Access.FEED: {Role.OWNER},
     Access.CSP: set(Role),
+    Access.AGENT: set(),
 }
 
 

@@ -23,7 +23,7 @@ from collector.rollup.workspaces import WorkspaceCounts
 from collector.simulate.day import day
 from collector.simulate.plan import FleetState, Plan
 from collector.simulate.run import run
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from collector.wire.errors import InvalidOption
 from collector.wire.identity import KeyKind
 
@@ -102,7 +102,7 @@ def _snapshot(deployment: str, at: int, state: FleetState) -> Snapshot:
     buckets, sessions = state.workspaces, state.sessions
     return Snapshot(
         deployment=deployment,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=at - WINDOW_MS,
         collected_at=at,
         next_update_at=at + STEP_MS,

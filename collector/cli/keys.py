@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of, shown_time
 from collector.config.flags import add_flags
+from collector.persist.deployments import is_deployment
 from collector.persist.keys import create_key, list_keys, revoke_key
 from collector.persist.meta import deployment_id
 from collector.persist.projects import ensure_project
@@ -34,6 +35,11 @@ def add(commands: Subcommands) -> None:
         metavar="ORIGIN",
         help="take reports about documents of this origin only; may be repeated (browser keys)",
     )
+    create.add_argument(
+        "--deployment",
+        metavar="ID",
+        help="take data of this deployment only (feed keys) [default: rows are of the collector's own, telemetry of any]",
+    )
     create.add_argument("--quiet", action="store_true", help="print the key alone")
     add_flags(create, STORE_OPTIONS)
     create.set_defaults(run=create_key_command)
@@ -54,10 +60,13 @@ def create_key_command(args: argparse.Namespace) -> int:
     if args.allowed_origin and kind is KeyKind.FEED:
         raise InvalidInput("--allowed-origin goes with --kind browser")
 
+    if args.deployment is not None and (kind is not KeyKind.FEED or not is_deployment(args.deployment)):
+        raise InvalidInput("--deployment goes with --kind feed, and is 1 to 256 printable characters")
+
     def create(connection: Connection) -> str:
         now = wall_clock()
         project = ensure_project(connection, args.project, now=now)
-        deployment = deployment_id(connection)
+        deployment = args.deployment or deployment_id(connection)
         return create_key(connection, project.id, kind, deployment=deployment, now=now, allowed_origins=args.allowed_origin)
 
     key = in_transaction(settings_of(args), create)

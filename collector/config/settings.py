@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 from collector.config.values import NOWHERE, HostPort, duration_text
 from collector.normalize.tokens import Lifetimes
 from collector.wire.config import Link
+from collector.wire.deployment import Source
 from collector.wire.errors import InvalidOption
+
+AUTO = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,10 @@ class Settings:
     alert_clients: int
     alert_trend: int  # times the usual rate
     alert_digest: timedelta
+    inventory_retention: timedelta
+    user_identity: str  # plain, pseudonym or none
+    telemetry_forward_url: str = field(repr=False)  # may hold a password; "" when telemetry goes nowhere else
+    deployment_sources: Mapping[str, str]  # by deployment: auto, reports, upstream or telemetry
 
     @property
     def http_enable(self) -> bool:
@@ -133,6 +141,11 @@ class Settings:
         return Lifetimes(self.default_token_lifetime, self.max_token_lifetime, self.max_admin_token_lifetime)
 
     @property
+    def sources(self) -> dict[str, Source]:
+        """The deployments whose source is said, those left to be found out aside."""
+        return {deployment: Source(source) for deployment, source in self.deployment_sources.items() if source != AUTO}
+
+    @property
     def idle_connections(self) -> int:
         """How many connections to PostgreSQL stay open when nothing is done, at most all of them."""
         asked = self.pg_conn_max_open // 3 if self.pg_conn_max_idle == "auto" else int(self.pg_conn_max_idle)
@@ -147,6 +160,7 @@ def check(settings: Settings) -> None:
     """
     _check_listeners(settings)
     _check_store(settings)
+    _check_sources(settings)
     if settings.csp_hours_retention < settings.csp_minutes_retention:
         raise InvalidOption(
             f"COLLECTOR_CSP_HOURS_RETENTION ({duration_text(settings.csp_hours_retention)}) must not be shorter than "
@@ -169,6 +183,13 @@ def _check_listeners(settings: Settings) -> None:
             "CODER_TLS_ENABLE is true: CODER_TLS_CERT_FILE and CODER_TLS_KEY_FILE must name as many keys as certificates,"
             f" at least one of each, not {certificates} and {keys}"
         )
+
+
+def _check_sources(settings: Settings) -> None:
+    wrong = {source for source in settings.deployment_sources.values() if source != AUTO and source not in tuple(Source)}
+    if wrong:
+        allowed = ", ".join((AUTO, *Source))
+        raise InvalidOption(f"COLLECTOR_DEPLOYMENT_SOURCES: {min(wrong)!r} is no source; each is one of {allowed}")
 
 
 def _check_store(settings: Settings) -> None:

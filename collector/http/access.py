@@ -30,6 +30,7 @@ class Access(enum.Enum):
     PROJECTS = "projects"  # owner and auditor, and members for the projects that they were named for
     OWNER = "owner"
     FEED = "feed"  # a feed key, or an owner's token
+    AGENT = "agent"  # the token of a workspace agent
     CSP = "csp"  # a browser key in ?key=, or any user's token
 
 
@@ -69,6 +70,8 @@ async def authorize(
         return None
     if access is Access.FEED:
         return await _feed_caller(request, credentials, before_lookup)
+    if access is Access.AGENT:
+        return await credentials.agents.agent(session_token(request), before_lookup)
     if access is Access.CSP:
         try:
             return await _csp_caller(request, credentials, before_lookup)

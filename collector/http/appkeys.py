@@ -9,9 +9,11 @@ from aiohttp import web
 from collector.http.auth import Credentials
 from collector.http.limits import Budget
 from collector.normalize.filters import NoiseFilter
+from collector.normalize.identity import Identities
 from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
+from collector.rollup.agentmetrics import AgentMetrics
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
@@ -27,6 +29,8 @@ CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
+IDENTITIES: web.AppKey[Identities] = web.AppKey("identities", Identities)
+AGENT_METRICS: web.AppKey[AgentMetrics] = web.AppKey("agent_metrics", AgentMetrics)
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
 BUILD_INFO: web.AppKey[BuildInfo] = web.AppKey("build_info", BuildInfo)
 SSH: web.AppKey[SshConfig] = web.AppKey("ssh", SshConfig)

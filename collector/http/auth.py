@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 import structlog
 from aiohttp import web
 
+from collector.http.agents import Agents
 from collector.persist.accounts import (
     ID_LENGTH,
     SECRET_LENGTH,
@@ -118,6 +119,7 @@ class Credentials:
         session_ms: int | None = None,
         cached_at_most: int = CACHED_AT_MOST,
     ) -> None:
+        self.agents = Agents(store, clock=clock)
         self._store = store
         self._now = now
         self._clock = clock

@@ -15,7 +15,7 @@ from collector.http.limits import Budget, Decision, SlidingWindow, address_ident
 from collector.http.meter import UNKNOWN_ROUTE
 from collector.http.operation import Handler, Route
 from collector.wire.errors import BypassRefused, Forbidden, Unauthorized
-from collector.wire.identity import Caller, IngestKey, Role, Scope, User
+from collector.wire.identity import Agent, Caller, IngestKey, Role, Scope, User
 
 CALLER: web.RequestKey[Caller | None] = web.RequestKey("caller", object)  # type: ignore[arg-type]
 RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
@@ -89,7 +89,7 @@ class Guard:
             raise
         if isinstance(caller, IngestKey) or await self._may_bypass(request, caller, route):
             return caller
-        self._count(request, caller.id if isinstance(caller, User) else address_identity(self._address(request)), route)
+        self._count(request, _identity(caller) or address_identity(self._address(request)), route)
         return caller
 
     def handler(self, route: Route) -> Handler:
@@ -129,6 +129,13 @@ class Guard:
         request[RATE] = decision
         if not decision.allowed:
             raise decision.refusal()
+
+
+def _identity(caller: Caller | None) -> str | None:
+    """What a caller counts as; None: as its address."""
+    if isinstance(caller, Agent):
+        return caller.agent_id
+    return caller.id if isinstance(caller, User) else None
 
 
 def unmatched(guard: Guard, groups: Sequence[str]) -> Middleware:

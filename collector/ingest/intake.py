@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from aiohttp import web
 
 from collector.http import body
-from collector.http.appkeys import BUDGET, DEPLOYMENT, NOW, WRITER
+from collector.http.appkeys import BUDGET, DEPLOYMENT, IDENTITIES, NOW, WRITER
 from collector.http.errors import json_response
 from collector.http.guard import CALLER
 from collector.wire.errors import Overloaded, RateLimited
@@ -29,14 +29,14 @@ async def take(request: web.Request, decode: Callable[..., Decoded]) -> web.Resp
     deployment = caller.deployment if isinstance(caller, IngestKey) else request.app[DEPLOYMENT]
     content = await body.read(request, limit=BODY_LIMIT)
     records, rejected = decode(content, deployment=deployment, received_at=request.app[NOW]())
-    refusals = await _submit(request, caller, [record for _, record in records]) if records else ()
+    refusals = await submit(request, caller, [storable(request, record) for _, record in records]) if records else ()
     rejected = sorted(
         [*rejected, *(Refusal(records[refusal.index][0], refusal.error) for refusal in refusals)], key=lambda r: r.index
     )
     return json_response(Taken(len(records) - len(refusals), rejected))
 
 
-async def _submit(request: web.Request, caller: Caller | None, records: Sequence[Record]) -> Sequence[Refusal]:
+async def submit(request: web.Request, caller: Caller | None, records: Sequence[Record]) -> Sequence[Refusal]:
     """Store ``records`` at the expense of the caller's budget, when it is a key and they can be stored."""
     if not isinstance(caller, IngestKey):
         return await request.app[WRITER].submit(records)
@@ -46,6 +46,12 @@ async def _submit(request: web.Request, caller: Caller | None, records: Sequence
     except Overloaded:
         request.app[BUDGET].give_back(caller.id, len(records))
         raise
+
+
+def storable(request: web.Request, record: Record) -> Record:
+    """``record`` with what may be stored of its user."""
+    identities = request.app[IDENTITIES]
+    return record if identities.changes_nothing else identities.applied(record)
 
 
 def _spend(request: web.Request, key: IngestKey, rows: int) -> None:

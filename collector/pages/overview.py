@@ -32,7 +32,8 @@ async def get_overview(request: web.Request) -> web.Response:
     if user.role not in READERS:
         return app[PAGES].response(request, "member", {"viewer": user}, status=403)
     choice = Choice(Range.named(request.query.get("range")), _noise(request.query.get("noise")))
-    now, snapshot, deployment = app[NOW](), app[SNAPSHOTS].current, app[DEPLOYMENT]
+    now, snapshot = app[NOW](), app[SNAPSHOTS].current
+    deployment = snapshot.deployment if snapshot else app[DEPLOYMENT]
     since = now - choice.span.seconds * 1_000
     step = nice_step(since, now, _interval_ms(snapshot))
     past, found, keys = await app[STORE].read(
@@ -65,4 +66,4 @@ def _noise(asked: str | None) -> Noise:
 
 
 def _interval_ms(snapshot: Snapshot | None) -> int:
-    return snapshot.next_update_at - snapshot.collected_at if snapshot else USUAL_INTERVAL_MS
+    return snapshot.interval_ms if snapshot else USUAL_INTERVAL_MS

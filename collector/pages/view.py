@@ -15,7 +15,7 @@ from collector.normalize.headers import report_headers
 from collector.pages import units
 from collector.persist.keys import KeyListing
 from collector.rollup.snapshot import Snapshot
-from collector.wire.deployment import StatsHistory
+from collector.wire.deployment import Source, StatsHistory
 from collector.wire.identity import KeyKind, User
 from collector.wire.violations import Counts, Noise, Violation
 
@@ -24,7 +24,11 @@ TABLE_ROWS = 12  # of the history, in words
 STALE_INTERVALS = 2  # one late snapshot is no news, the second is
 STATUSES = ("running", "building", "pending", "stopped", "failed")
 APPS = {"vscode": "VS Code", "jetbrains": "JetBrains", "reconnecting_pty": "Web terminal", "ssh": "SSH"}
-SOURCES = {"reports": "agent reports"}  # a source that is not here is called as it calls itself
+SOURCES = {
+    Source.REPORTS: "agent reports",
+    Source.UPSTREAM: "the server's own stats",
+    Source.TELEMETRY: "telemetry, which is approximate",
+}
 EXAMPLE = {
     **{f"{name}_id": f"my-{name}" for name in ("agent", "workspace", "user", "template")},
     "stats": {"connection_median_latency_ms": 12.5, "rx_bytes": 7_000, "tx_bytes": 3_000, "session_count_ssh": 1},
@@ -116,7 +120,7 @@ def now_view(snapshot: Snapshot | None, base_url: str, *, now: int) -> dict[str,
         "quiet": not (sessions or agents.rx_bytes or agents.tx_bytes or any(status["count"] for status in statuses)),
         "collected": units.moment(snapshot.collected_at, now=now),
         "next_update": units.moment(snapshot.next_update_at, now=now),
-        "source": SOURCES.get(snapshot.source, snapshot.source),
+        "source": SOURCES[snapshot.source],
         "window": f"{(snapshot.collected_at - snapshot.aggregated_from) // units.MINUTE} minutes",
         "statuses": statuses,
         "running": snapshot.workspaces.running,

@@ -10,8 +10,10 @@ import msgspec
 from prometheus_client import Counter
 
 from collector.wire.errors import Overloaded
+from collector.wire.inventory import TelemetryIntake
 from collector.wire.records import CspIntake, Record, Refusal
 
+ROWS_AS_ONE = 20
 REFUSED = Counter(
     "collector_refused_reports",
     "Reports and rows answered with 503, none of them stored: `queue_full`, `store_fails`, `store_full` or `stopping`.",
@@ -55,5 +57,10 @@ def weight_of(records: Sequence[Record]) -> int:
     """How many reports and rows ``records`` are; a POST that brought none still takes one."""
     weight = 0
     for record in records:
-        weight += len(record.reports) or 1 if type(record) is CspIntake else 1
+        weight += len(record.reports) or 1 if type(record) is CspIntake else _weight(record)
     return weight
+
+
+def _weight(record: Record) -> int:
+    """Most rows of telemetry are as they were and are only compared: counted whole, one server's would fill the queue."""
+    return 1 + record.rows // ROWS_AS_ONE if type(record) is TelemetryIntake else 1

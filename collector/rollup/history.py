@@ -98,10 +98,12 @@ def _summed_up(deployment: str, since: int, until: int, step_ms: int) -> Select[
 def _point(at: int, row: RowMapping | None) -> StatsPoint:
     if row is None:
         return StatsPoint(at=utc(at), source=None, stats=None, min=None, max=None, avg=None)
+    snapshot = stored_snapshot(row)
     return StatsPoint(
         at=utc(at),
-        source=row["source"],
-        stats=deployment_stats(stored_snapshot(row)),
+        source=snapshot.source,
+        approximate=snapshot.approximate,
+        stats=deployment_stats(snapshot),
         min={name: _number(row[f"min:{name}"]) for name in KINDS},
         max={name: _number(row[f"max:{name}"]) for name in KINDS},
         avg={name: float(row[f"avg:{name}"]) for name, kind in KINDS.items() if kind == "gauge"},

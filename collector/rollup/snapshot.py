@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 
 import msgspec
-from sqlalchemy import Connection, RowMapping
+from sqlalchemy import Connection, RowMapping, select
 
+from collector.persist.deployments import note_deployment, reporting, told_of
 from collector.persist.engine import Store, insert
 from collector.persist.tables import snapshots as table
 from collector.rollup.agentstats import AgentUse, agent_use
+from collector.rollup.telemetry import EVERY_MS, telemetry_state
 from collector.rollup.workspaces import WorkspaceCounts, workspace_counts
-from collector.wire.deployment import ConnectionLatency, DeploymentStats, SessionCounts, WorkspaceStats
+from collector.wire.deployment import ConnectionLatency, DeploymentStats, SessionCounts, Source, WorkspaceStats
 
 WINDOW_MS = 15 * 60 * 1000  # fixed in Coder, whatever the interval
+UPSTREAM_INTERVALS = 2  # one poll may be missed
+POLLED_WITHIN_MS = 60 * 60 * 1000  # no server's interval is longer; else all that a deployment ever had would be looked through
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = 2.0**53  # beyond it a float is whole for want of digits
@@ -24,43 +29,115 @@ class Snapshot(msgspec.Struct, frozen=True):
     """A deployment at ``collected_at``. Times are milliseconds since the epoch."""
 
     deployment: str
-    source: str  # reports
+    source: Source
     aggregated_from: int
     collected_at: int
     next_update_at: int
     workspaces: WorkspaceCounts
     agents: AgentUse
 
+    @property
+    def interval_ms(self) -> int:
+        """How long until the next one is due."""
+        return self.next_update_at - self.collected_at
+
+    @property
+    def approximate(self) -> bool:
+        """Whether it is as near as its source comes to the real numbers, and no nearer."""
+        return self.source is Source.TELEMETRY
+
 
 class Snapshots:
-    """Where the current snapshot is found; it is swapped whole, never changed. None before the first."""
+    """Where the current snapshots are found; they are swapped whole, never changed. None before the first.
+
+    ``current`` is that of the deployment that answers when nobody names one, ``of`` has every deployment's.
+    """
 
     def __init__(self, current: Snapshot | None = None) -> None:
         self.current = current
+        self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
 
 
 async def refresh(
     database: Store,
     write: Callable[[Callable[[Connection], None]], Awaitable[None]],
     snapshots: Snapshots,
-    deployment: str,
+    own: str,
     *,
     now: Callable[[], int],
     interval_ms: int,
+    sources: Mapping[str, Source] = MappingProxyType({}),
 ) -> None:
-    """Build a snapshot from one read transaction, have it stored by ``write``, and only then make it the current one."""
+    """Build every deployment's snapshot from one read transaction, have them stored by ``write``, then make them current.
+
+    ``own`` is the collector's own deployment; ``sources`` has those whose source is not found out by itself.
+    """
     moment = now()
-    snapshot = await database.read(lambda connection: build(connection, deployment, now=moment, interval_ms=interval_ms))
-    await write(lambda connection: store(connection, snapshot))
-    snapshots.current = snapshot
+    built, default = await database.read(
+        lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, sources=sources)
+    )
+    made_here = [snapshot for snapshot in built if snapshot.source is not Source.UPSTREAM]
+    await write(lambda connection: _store_all(connection, made_here))
+    snapshots.of = {snapshot.deployment: snapshot for snapshot in built}
+    snapshots.current = snapshots.of.get(default)
 
 
-def build(connection: Connection, deployment: str, *, now: int, interval_ms: int) -> Snapshot:
-    """The snapshot of ``deployment`` at ``now``, by the reports of the fifteen minutes before."""
+def _built(
+    connection: Connection, own: str, *, now: int, interval_ms: int, sources: Mapping[str, Source]
+) -> tuple[list[Snapshot], str]:
+    """The snapshots, and the deployment that answers when nobody names one.
+
+    That is the collector's own once it has reports or workspaces, else the only other one, else its own.
+    """
+    reports = reporting(connection)
+    known = {own} | reports | told_of(connection)
+    found = []
+    for deployment in sorted(known):
+        chosen = sources.get(deployment)
+        snapshot = build(
+            connection, deployment, now=now, interval_ms=interval_ms, source=chosen, has_reports=deployment in reports
+        )
+        if snapshot is None and deployment == own:  # the service itself always has an answer, if only zeros
+            snapshot = _by_reports(connection, own, now=now, interval_ms=interval_ms)
+        if snapshot is not None:
+            found.append(snapshot)
+    others = [snapshot.deployment for snapshot in found if snapshot.deployment != own]
+    return found, others[0] if own not in reports and len(others) == 1 else own
+
+
+def build(
+    connection: Connection,
+    deployment: str,
+    *,
+    now: int,
+    interval_ms: int,
+    source: Source | None = None,
+    has_reports: bool = True,
+) -> Snapshot | None:
+    """The snapshot of ``deployment`` at ``now`` by ``source``; None when that has nothing.
+
+    Without a source it is upstream if that was polled within two intervals, else reports if there are any, else telemetry,
+    else what polling stored last, however long ago.
+    """
+    if source is None:
+        polled = _polled(connection, deployment, since=now - POLLED_WITHIN_MS)
+        if polled is not None and now <= polled.collected_at + UPSTREAM_INTERVALS * polled.interval_ms:
+            return polled
+    if source is Source.REPORTS or (source is None and has_reports):
+        return _by_reports(connection, deployment, now=now, interval_ms=interval_ms)
+    if source is not Source.UPSTREAM:
+        told = _by_telemetry(connection, deployment, now=now)
+        if told is not None or source is Source.TELEMETRY:
+            return told
+    return _polled(connection, deployment, since=0)
+
+
+def _by_reports(connection: Connection, deployment: str, *, now: int, interval_ms: int) -> Snapshot:
+    """By the reports of the fifteen minutes before."""
     since = now - WINDOW_MS
     return Snapshot(
         deployment=deployment,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=since,
         collected_at=now,
         next_update_at=now + interval_ms,
@@ -69,11 +146,42 @@ def build(connection: Connection, deployment: str, *, now: int, interval_ms: int
     )
 
 
+def _by_telemetry(connection: Connection, deployment: str, *, now: int) -> Snapshot | None:
+    """As of the last message: between two of them nothing is known, and no snapshot says otherwise."""
+    state = telemetry_state(connection, deployment, now=now)
+    if state is None:
+        return None
+    return Snapshot(
+        deployment=deployment,
+        source=Source.TELEMETRY,
+        aggregated_from=state.aggregated_from,
+        collected_at=state.as_of,
+        next_update_at=state.as_of + EVERY_MS,
+        workspaces=state.workspaces,
+        agents=state.agents,
+    )
+
+
+def _polled(connection: Connection, deployment: str, *, since: int) -> Snapshot | None:
+    """The newest snapshot that polling stored, none from before ``since``."""
+    within = (table.c.deployment == deployment, table.c.collected_at >= since)
+    polled = select(table).where(*within, table.c.source == Source.UPSTREAM.value)
+    row = connection.execute(polled.order_by(table.c.collected_at.desc()).limit(1)).mappings().first()
+    return None if row is None else stored_snapshot(row)
+
+
+def _store_all(connection: Connection, built: list[Snapshot]) -> None:
+    for snapshot in built:
+        store(connection, snapshot)
+
+
 def store(connection: Connection, snapshot: Snapshot) -> None:
-    """Store ``snapshot`` once: the same one again changes nothing."""
+    """Store ``snapshot`` once: the same one again changes nothing. Polling stores its own here, and makes them known."""
+    if snapshot.source is Source.UPSTREAM:
+        note_deployment(connection, snapshot.deployment, now=snapshot.collected_at)
     row = {
         "deployment": snapshot.deployment,
-        "source": snapshot.source,
+        "source": snapshot.source.value,
         "aggregated_from": snapshot.aggregated_from,
         "collected_at": snapshot.collected_at,
         "next_update_at": snapshot.next_update_at,
@@ -91,7 +199,7 @@ def stored_snapshot(row: RowMapping) -> Snapshot:
     """The snapshot that ``row`` of the table holds."""
     return Snapshot(
         deployment=row["deployment"],
-        source=row["source"],
+        source=Source(row["source"]),
         aggregated_from=row["aggregated_from"],
         collected_at=row["collected_at"],
         next_update_at=row["next_update_at"],

@@ -8,14 +8,20 @@ from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, SSH, STORE
 from collector.http.errors import json_response
 from collector.http.operation import Operation, Param
 from collector.rollup.history import MAX_STEP, history, nice_step
-from collector.rollup.snapshot import deployment_stats
+from collector.rollup.snapshot import Snapshot, deployment_stats
 from collector.serve import params
 from collector.wire.deployment import DeploymentStats, SshConfig, StatsHistory
-from collector.wire.errors import NotReady
+from collector.wire.errors import NotFound, NotReady
 
 DAY_MS = 86_400_000
 USUAL_INTERVAL_MS = 30_000  # until a snapshot says what the interval is
 
+DEPLOYMENT_ID = Param(
+    "deployment",
+    "the id of a deployment",
+    {"type": "string"},
+    "the collector's own once it has reports or workspaces, else the only other one",
+)
 SPAN = (
     Param("from", "the begin: RFC 3339, or seconds since the epoch", params.MOMENT, "a day before `to`"),
     Param("to", "the end", params.MOMENT, "now"),
@@ -29,25 +35,42 @@ async def get_ssh(request: web.Request) -> web.Response:
     return json_response(request.app[SSH])
 
 
-@Operation(answer=DeploymentStats, refuses=(NotReady,))
+@Operation(answer=DeploymentStats, query=(DEPLOYMENT_ID,), refuses=(NotReady, NotFound))
 async def get_stats(request: web.Request) -> web.Response:
-    """The newest snapshot; 400 until there is one."""
-    snapshot = request.app[SNAPSHOTS].current
+    """The newest snapshot of a deployment; 400 until there is one. ``X-Collector-Source`` says what it was made from."""
+    snapshot = _snapshot(request)
     if snapshot is None:
         raise NotReady("Deployment stats are still processing!")
-    return json_response(deployment_stats(snapshot))
+    response = json_response(deployment_stats(snapshot))
+    # The body is Coder's shape, which has no place for it.
+    response.headers["X-Collector-Source"] = snapshot.source.value
+    return response
 
 
-@Operation(answer=StatsHistory, query=SPAN)
+@Operation(answer=StatsHistory, query=(DEPLOYMENT_ID, *SPAN), refuses=(NotFound,))
 async def get_stats_history(request: web.Request) -> web.Response:
     """Snapshots over time, one point a step, oldest first."""
-    snapshot = request.app[SNAPSHOTS].current
-    interval = snapshot.next_update_at - snapshot.collected_at if snapshot else USUAL_INTERVAL_MS
+    snapshot = _snapshot(request)
+    interval = snapshot.interval_ms if snapshot else USUAL_INTERVAL_MS
     until = params.moment(request, "to", request.app[NOW]())
     since = params.moment(request, "from", until - DAY_MS)
     step = params.seconds(request, "step", nice_step(since, max(until, since), interval), low=1, high=MAX_STEP)
-    deployment = request.app[DEPLOYMENT]
+    deployment = snapshot.deployment if snapshot else request.app[DEPLOYMENT]
     answer = await request.app[STORE].read(
         lambda connection: history(connection, deployment, since=since, until=until, step_seconds=step)
     )
     return json_response(answer)
+
+
+def _snapshot(request: web.Request) -> Snapshot | None:
+    """The snapshot that the request is about; None before the first.
+
+    Raises:
+        NotFound: no deployment has the id that it names.
+    """
+    snapshots, named = request.app[SNAPSHOTS], request.query.get("deployment", "")
+    if not named:
+        return snapshots.current
+    if named not in snapshots.of and (snapshots.of or named != request.app[DEPLOYMENT]):
+        raise NotFound("No such deployment.", "Nothing has been received or read of it.")
+    return snapshots.of.get(named)

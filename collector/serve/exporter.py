@@ -35,6 +35,7 @@ async def get_metrics(request: web.Request) -> web.Response:
         *_csp(sums),
         _noise(sums.matches, app[NOISE].rules),
         *_deployment(app[SNAPSHOTS].current),
+        *_sources(app[SNAPSHOTS].of.values()),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
         *_jobs(app[SCHEDULE], app[NOW]()),
     ]
@@ -95,6 +96,14 @@ def _deployment(snapshot: Snapshot | None) -> Iterator[Metric]:
     yield families.RX_BYTES.of(snapshot.agents.rx_bytes)
     yield families.TX_BYTES.of(snapshot.agents.tx_bytes)
     yield families.SNAPSHOT_AT.of(snapshot.collected_at / 1000)
+
+
+def _sources(snapshots: Iterable[Snapshot]) -> Iterator[Metric]:
+    """The deployments are bounded: telemetry can bring a hundred, the others an operator has named."""
+    info = families.DEPLOYMENTS.empty()
+    for snapshot in snapshots:
+        info.add_metric([snapshot.deployment, snapshot.source.value, str(snapshot.approximate).lower()], 1)
+    yield info
 
 
 def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:

@@ -56,6 +56,11 @@ LATENCY = Family(
 RX_BYTES = Family("collector_deployment_rx_bytes", "Bytes that agents received in the last 15 minutes.")
 TX_BYTES = Family("collector_deployment_tx_bytes", "Bytes that agents sent in the last 15 minutes.")
 SNAPSHOT_AT = Family("collector_snapshot_timestamp_seconds", "When the current snapshot was built.")
+DEPLOYMENTS = Family(
+    "collector_deployment_info",
+    "1 for each deployment: what its stats are made from, and whether that gives approximations only.",
+    ("deployment", "source", "approximate"),
+)
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
@@ -76,5 +81,6 @@ COLLECTED = (
     RX_BYTES,
     TX_BYTES,
     SNAPSHOT_AT,
+    DEPLOYMENTS,
 )
 OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

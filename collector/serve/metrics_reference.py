@@ -11,7 +11,7 @@ from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
 from collector.serve.families import Family
 from collector.wire.csp import DIRECTIVES
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from collector.wire.other_reports import OTHER_TYPE, OTHER_TYPES
 from collector.wire.records import DropReason, NoiseClass
 
@@ -23,7 +23,8 @@ Prometheus reads them from a listener of its own, by default `http://127.0.0.1:2
 credential is asked for). `/metrics` on the ordinary address gives the same to owners and auditors. Turn the listener off
 with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
 
-Every label value comes from a closed list, or from the names of your projects. No host, URL or user name is ever a label.
+Every label value comes from a closed list, from the names of your projects or the ids of your deployments. No host, URL or
+user name is ever a label.
 """
 
 COLLECTED = """
@@ -61,6 +62,8 @@ VALUES: dict[str, Iterable[str]] = {
     "status": WorkspaceCounts.__struct_fields__,
     "app": SessionCounts.__struct_fields__,
     "percentile": ("50", "95"),
+    "source": tuple(Source),
+    "approximate": ("true", "false"),
 }
 
 TABLE = ["| metric | type | labels | meaning |", "|---|---|---|---|"]

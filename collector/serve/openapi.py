@@ -28,6 +28,7 @@ REFERENCE = "#/components/schemas/{name}"
 Scheme = Mapping[str, Sequence[str]]
 TOKEN: Scheme = {"token": []}
 BEARER: Scheme = {"bearer": []}
+AGENT: Scheme = {"agent": []}
 
 # What opens a route: any one of the schemes.
 SECURITY: Mapping[Access, Sequence[Scheme]] = {
@@ -39,11 +40,18 @@ SECURITY: Mapping[Access, Sequence[Scheme]] = {
     Access.OWNER: (TOKEN, BEARER),
     Access.FEED: (BEARER, TOKEN),
     Access.CSP: ({"browserKey": []}, TOKEN),
+    Access.AGENT: (AGENT,),
 }
 SCHEMES = {
     "token": {"type": "apiKey", "in": "header", "name": "Coder-Session-Token", "description": "The token of a user."},
     "bearer": {"type": "http", "scheme": "bearer", "description": "The token of a user; for intake also a feed key."},
     "browserKey": {"type": "apiKey", "in": "query", "name": "key", "description": "A browser key, which is public."},
+    "agent": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Coder-Session-Token",
+        "description": "The token of an agent, an UUID.",
+    },
 }
 
 

@@ -27,6 +27,7 @@ Every route of the service. Bodies are JSON in UTF-8, times RFC 3339 in UTC. A r
 | projects | the same, and the token of a member, who sees the projects that it was named for |
 | owner | the token of an owner, without scopes |
 | feed | a feed key as `Authorization: Bearer …` or as a Basic password, never in a URL; or an owner's token |
+| agent | an agent's token, an UUID, where a session token may stand |
 | csp | a browser key in `?key=`, or any user's token |
 
 A token is looked for in the cookie `coder_session_token`, the query parameter of the same name, the header
@@ -113,7 +114,20 @@ Of usage each result, and the total, has `interceptions`, `unfinished` (of them,
 parts of these. A key is null where the start of an interception has not come. More than 10,000 groups are a 400.
 [AI bridge](aibridge.md) says more.
 
+## Agents that report by themselves
+
+Workspace, user and template of a new agent are UUIDs or names. With its token it posts Coder's `agentsdk.Stats`; without
+`connections_by_proto`, or with null for them, it only asks for the interval, which is in nanoseconds. Its `metrics` are kept
+for two minutes, in memory.
+
+## Telemetry
+
+A Coder server whose `CODER_TELEMETRY_URL` is `https://any:FEED_KEY@collector.example` sends its telemetry to `/deployment` and
+`/snapshot`, at most 32 MiB a message. [Telemetry](telemetry.md) says what is kept of it.
+
 ## History
+
+Each point names its `source`, and whether that gives approximations only (`approximate`).
 
 `fields` says of each number whether it is a `gauge`, a `window_sum` (never to be added up: windows overlap) or a
 `percentile` (never to be averaged). A step without a snapshot is a gap: all null. A latency of -1 means that none was seen.

@@ -25,6 +25,35 @@ class Stats(msgspec.Struct, frozen=True, gc=False):
     session_count_ssh: Count = 0
 
 
+class AgentMetric(msgspec.Struct, frozen=True, gc=False):
+    """One series of an agent; its labels by name."""
+
+    name: str
+    type: str  # counter or gauge; what else may come is left out
+    value: float
+    labels: list[MetricLabel] | None = None
+
+
+class MetricLabel(msgspec.Struct, frozen=True, gc=False):
+    """One label of a series."""
+
+    name: str = ""
+    value: str = ""
+
+
+class OwnStats(Stats, frozen=True, gc=False):
+    """What an agent posts of itself. Without ``connections_by_proto`` it only asks for the interval."""
+
+    connections_by_proto: dict[str, msgspec.Raw] | None = None
+    metrics: list[msgspec.Raw] | None = None
+
+
+class ReportInterval(msgspec.Struct, frozen=True):
+    """The answer to it, in nanoseconds."""
+
+    report_interval: int
+
+
 class AgentStatsRow(msgspec.Struct, frozen=True, gc=False):
     """Whose report it is, and the report. ``id`` makes a repetition count once; ``collected_at`` is for display."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from datetime import datetime
 from typing import Literal
 
@@ -16,6 +17,14 @@ class SshConfig(msgspec.Struct, frozen=True):
     hostname_prefix: str
     hostname_suffix: str
     ssh_config_options: dict[str, str]
+
+
+class Source(enum.StrEnum):
+    """What the numbers of a snapshot were made from. A closed list: it is a metric label."""
+
+    REPORTS = "reports"  # agents and workspaces that report here
+    UPSTREAM = "upstream"  # the Coder server's own stats, read from it
+    TELEMETRY = "telemetry"  # what the Coder server sends of itself: an approximation
 
 
 class SessionCounts(msgspec.Struct, frozen=True):
@@ -75,6 +84,7 @@ class StatsPoint(msgspec.Struct, frozen=True):
     min: dict[str, int | float | None] | None
     max: dict[str, int | float | None] | None
     avg: dict[str, float] | None
+    approximate: bool | None = None  # whether the source gives approximations only
 
 
 class StatsHistory(msgspec.Struct, frozen=True):

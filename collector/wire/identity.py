@@ -1,4 +1,4 @@
-"""Who is calling: users with their role, and ingest keys with their project. No secret is ever part of these."""
+"""Who is calling: users with their role, ingest keys with their project, and agents. No secret is ever part of these."""
 
 from __future__ import annotations
 
@@ -55,4 +55,18 @@ class IngestKey(msgspec.Struct, frozen=True):
     ingest_rate: int | None = None  # CSP reports a minute that the project may bring with all its keys; None: no limit
 
 
-Caller = User | IngestKey
+class Agent(msgspec.Struct, frozen=True):
+    """A workspace agent that reports by itself, and whose reports its are. Names are None when unknown."""
+
+    agent_id: str  # UUID
+    deployment: str
+    workspace_id: str
+    user_id: str
+    template_id: str
+    agent_name: str | None = None
+    workspace_name: str | None = None
+    username: str | None = None
+    template_name: str | None = None
+
+
+Caller = User | IngestKey | Agent

@@ -6,6 +6,8 @@ import enum
 
 import msgspec
 
+from collector.wire.inventory import TelemetryIntake, TelemetryServer
+
 
 class DropReason(enum.StrEnum):
     """Why a report that arrived is not among the violations. A closed list: it is a metric label."""
@@ -166,7 +168,7 @@ class Workspace(msgspec.Struct, frozen=True, gc=False):
     latest_build: WorkspaceBuild | None
 
 
-Record = CspIntake | AgentReport | Workspace
+Record = CspIntake | AgentReport | Workspace | TelemetryIntake | TelemetryServer
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

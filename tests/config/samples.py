@@ -49,6 +49,7 @@ BY_FORMAT: dict[str, tuple[str, Any]] = {
 }
 BY_NAME: dict[str, tuple[str, Any]] = {
     "Postgres Connection URL": ("postgres://ada@db.example/collector", "postgres://ada@db.example/collector"),
+    "Deployment Sources": ('{"d-1": "upstream"}', {"d-1": "upstream"}),
 }
 # What an option cannot be set without.
 BESIDE = {
@@ -86,7 +87,7 @@ _BY_TYPE: dict[OptionType, st.SearchStrategy[Any]] = {
 
 def any_yaml(option: Option) -> st.SearchStrategy[Any]:
     """What may stand for ``option`` in a YAML file: whatever its type takes, else the one sample."""
-    if option.choices or option.format or option.type not in _BY_TYPE or option.name in BESIDE:
+    if option.choices or option.format or option.type not in _BY_TYPE or option.name in {*BESIDE, *BY_NAME}:
         return st.just(as_yaml(option))
     return _BY_TYPE[option.type]
 

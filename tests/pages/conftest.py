@@ -27,7 +27,7 @@ from collector.rollup.agentstats import AgentUse
 from collector.rollup.snapshot import Snapshot, Snapshots
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve.deployment import get_stats_history
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from collector.wire.identity import KeyKind, Role
 
 MOMENT = 1_790_000_000_000  # 2026-09-21 14:13:20 UTC
@@ -41,7 +41,7 @@ def snapshot_at(at: int, *, running: int = 37, sessions: int = 9, latency: float
     """A snapshot of a busy deployment at ``at``."""
     return Snapshot(
         deployment=DEPLOYED,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=at - 15 * MINUTE,
         collected_at=at,
         next_update_at=at + 30_000,

@@ -14,7 +14,7 @@ from collector.rollup.agentstats import AgentUse
 from collector.rollup.history import KINDS, history, nice_step
 from collector.rollup.snapshot import Snapshot, deployment_stats, utc
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.wire.deployment import SessionCounts, StatsHistory
+from collector.wire.deployment import SessionCounts, Source, StatsHistory
 from collector.wire.errors import InvalidInput
 from tests.records import DEPLOYMENT, NOW
 
@@ -28,7 +28,7 @@ def snapshot(
     """The snapshot of the moment ``at``."""
     return Snapshot(
         deployment=deployment,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=at - 900_000,
         collected_at=at,
         next_update_at=at + 30_000,

@@ -14,7 +14,8 @@ from collector.persist import tables
 from collector.persist.aibridge_tables import OF_AN_INTERCEPTION
 from collector.persist.engine import SqliteStore, Store
 from collector.rollup.csp import SLICE_ROWS
-from collector.rollup.retention import RULES, Retentions, interceptions_rule, purge, return_space
+from collector.rollup.retention import RULES, Retentions, interceptions_rule, purge
+from collector.rollup.slices import return_space
 from tests.rollup.rows import NOW, add_bucket, add_project, add_violation, buckets, rows
 
 T = TypeVar("T")
@@ -35,6 +36,10 @@ SNAPSHOT = {column.name: 0 for column in tables.snapshots.c if column.name not i
 WORKSPACE = {"deployment": "d", "name": "billing", "owner_id": "o", "template_id": "t"}
 KEY = {"deployment": "d", "kind": "feed", "secret_hash": b"x", "created_at": 0}
 TOKEN = {"user_id": "u", "secret_hash": b"x", "created_at": 0}
+ITEM = {"deployment": "d", "kind": "workspace", "facts": "{}"}
+BUILD = {"deployment": "d", "id": "b", "job_id": "j"}
+JOB = {"deployment": "d", "updated_at": 0, "failed": False}
+SERVER = {"deployment": "d", "kubernetes": False, "cpu_cores": 1, "memory_total": 1}
 
 # By table: when its rows are due, rows older than that, rows that are not, and rows that time does not matter to.
 TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]]]] = {
@@ -66,6 +71,23 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
         lambda at: KEY | {"project_id": 1, "id": str(at), "revoked_at": at},
         [KEY | {"project_id": 1, "id": "valid", "revoked_at": None}],
     ),
+    "inventory": (
+        NOW - KEEP.inventory,
+        lambda at: ITEM | {"id": str(at), "since": 0, "until": at},
+        [ITEM | {"id": "w", "since": 0, "until": None}],
+    ),
+    "telemetry_builds": (
+        NOW - KEEP.inventory,
+        lambda at: BUILD | {"workspace_id": "gone", "build_number": abs(at), "seen_at": at},
+        # The newest of a workspace that exists, however old it is.
+        [BUILD | {"workspace_id": "w", "build_number": 1, "job_id": "kept", "seen_at": 1}],
+    ),
+    "telemetry_jobs": (
+        NOW - KEEP.jobs,
+        lambda at: JOB | {"id": str(at), "seen_at": at},
+        [JOB | {"id": "kept", "seen_at": 1}],
+    ),
+    "telemetry_servers": (NOW - KEEP.inventory, lambda at: SERVER | {"machine_id": str(at), "seen_at": at}, []),
     "writer_marks": (NOW - KEEP.writer_marks, lambda at: {"writer": str(at), "batch": 1, "at": at}, []),
 }
 
@@ -87,13 +109,15 @@ async def prepare(store: Store) -> None:
 
 def test_every_growing_table_has_a_rule() -> None:
     """A table without a rule is one that only people, closed lists, or a rule for what it belongs to let grow."""
-    by_people = {"meta", "users", "projects", "project_members", "ignore_rules"}
+    by_people = {"meta", "users", "projects", "project_members", "ignore_rules", "agent_tokens", "erased_users"}
+    by_deployments = {"deployments", "telemetry_states"}  # one row for each, and they are counted
     closed = {"csp_totals", "drop_totals", "other_report_totals", "noise_rule_totals", "project_activity"}
     with_violations = {"csp_days", "csp_samples", "violation_facets", "violation_clients"}
     with_interceptions = {table.name for table in OF_AN_INTERCEPTION}
     ruled = {rule.name for rule in (*RULES, interceptions_rule(NOW))}
     rules = ruled - {"project_violations"}  # the same table by another rule
-    assert rules | by_people | closed | with_violations | with_interceptions == set(tables.metadata.tables)
+    unruled = by_people | by_deployments | closed | with_violations | with_interceptions
+    assert rules | unruled == set(tables.metadata.tables)
 
 
 async def test_rows_go_when_they_are_due(store: Store) -> None:

@@ -15,14 +15,14 @@ from collector.rollup import snapshot as snapshot_module
 from collector.rollup.agentstats import AgentUse
 from collector.rollup.snapshot import Snapshot, Snapshots, build, deployment_stats, refresh, stored_snapshot
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from collector.wire.records import WorkspaceBuild
 from tests.records import DEPLOYMENT, NOW, agent_report, workspace
 
 INTERVAL_MS = 30_000
 SNAPSHOT = Snapshot(
     deployment=DEPLOYMENT,
-    source="reports",
+    source=Source.REPORTS,
     aggregated_from=NOW - 900_000,
     collected_at=NOW,
     next_update_at=NOW + INTERVAL_MS,
@@ -55,7 +55,7 @@ async def test_a_snapshot_is_what_was_stored(store: Store) -> None:
 
     assert built == Snapshot(
         deployment=DEPLOYMENT,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=NOW - 900_000,
         collected_at=NOW,
         next_update_at=NOW + INTERVAL_MS,
