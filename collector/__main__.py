@@ -25,6 +25,7 @@ MODULES = {
     "user-data": "userdata",
     "config": "config",
     "csp": "csp",
+    "history": "history",
     "aibridge": "aibridge",
     "api": "api",
     "metrics": "metrics",

@@ -110,7 +110,7 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
-    app[SNAPSHOTS], app[CAP] = Snapshots(), StoreCap(settings.max_store_bytes)
+    app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
@@ -220,7 +220,6 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
             app[DEPLOYMENT],
             now=now,
             interval_ms=interval // MS,
-            sources=settings.sources,
         ),
         interval,
     )

@@ -43,6 +43,8 @@ def retentions(settings: Settings) -> Retentions:
         workspaces=milliseconds(settings.workspace_retention),
         snapshots=milliseconds(settings.snapshot_retention),
         inventory=milliseconds(settings.inventory_retention),
+        history_minutes=milliseconds(settings.history_minutes_retention),
+        history_hours=milliseconds(settings.history_hours_retention),
         tokens=milliseconds(settings.api_keys_retention) or FOREVER_MS,
         aibridge=milliseconds(settings.aibridge_retention) or FOREVER_MS,
     )

@@ -70,7 +70,7 @@ def _config_value(option: Option, value: Any) -> Any:
             return url_parts(value)
         case OptionType.HOST_PORT:
             return Address(value.host, str(value.port) if value.port >= 0 else "")
-        case OptionType.REGEXP | OptionType.LINKS | OptionType.EXTERNAL_AUTH:
+        case OptionType.REGEXP | OptionType.LINKS | OptionType.EXTERNAL_AUTH | OptionType.UPSTREAMS:
             return {"value": _plain(value)}
     return _plain(value)
 

@@ -171,8 +171,9 @@ def _refusal(option: Option, given: _Given, text: str, error: ValueError) -> Inv
 def _unknown(env: Mapping[str, str], options: Sequence[Option]) -> Iterator[str]:
     """A line for each variable that was probably meant for this service and reaches nothing."""
     known = [option.env for option in options if option.env.startswith(OWN_PREFIX)]
+    prefixes = [prefix for option in options for prefix in option.numbered_env]
     for name in sorted(env):
-        if name.startswith(OWN_PREFIX) and name not in known:
+        if name.startswith(OWN_PREFIX) and name not in known and not any(_is_numbered(name, prefix) for prefix in prefixes):
             nearest = difflib.get_close_matches(name[:LONGEST_SHOWN_VALUE], known, n=1)
             hint = f"; did you mean {nearest[0]}?" if nearest else ""
             yield f"{name!r} in the environment is not an option{hint}"

@@ -50,10 +50,11 @@ class OptionType(enum.StrEnum):
     MAP_OF_LISTS = "map-of-lists"  # text to texts
     LINKS = "links"
     EXTERNAL_AUTH = "external-auth"
+    UPSTREAMS = "upstreams"
     CONFIG_PATH = "yaml-config-path"  # read before all others, as it says where more of them stand
 
 
-STRUCTURED = (OptionType.MAP, OptionType.MAP_OF_LISTS, OptionType.LINKS, OptionType.EXTERNAL_AUTH)
+STRUCTURED = (OptionType.MAP, OptionType.MAP_OF_LISTS, OptionType.LINKS, OptionType.EXTERNAL_AUTH, OptionType.UPSTREAMS)
 
 
 class Group(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -106,7 +107,7 @@ class Option(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     @property
     def holds_secrets(self) -> bool:
         """Whether a text of its value must not be repeated: it is a secret, or a structure with one inside."""
-        return self.secret or self.type is OptionType.EXTERNAL_AUTH
+        return self.secret or self.type in (OptionType.EXTERNAL_AUTH, OptionType.UPSTREAMS)
 
 
 def read_catalogue(text: str) -> tuple[Option, ...]:

@@ -20,8 +20,8 @@ environment, the environment the file, the file the default. `collector serve --
   said before it. In the file it is a list of texts, and stands alone.
 - A duration has units, from `ns` to `w`: `30s`, `1m30s`, `7d`.
 - A map, links and providers are YAML or JSON as flags and in the environment, and stand in the file as they are.
-- Providers of external authentication may be given member by member: `CODER_EXTERNAL_AUTH_<n>_<MEMBER>`, where the numbers
-  begin at 0 and have no gap.
+- Providers of external authentication and servers to ask may be given member by member: `CODER_EXTERNAL_AUTH_<n>_<MEMBER>`
+  and `COLLECTOR_UPSTREAM_<n>_<MEMBER>`, where the numbers begin at 0 and have no gap.
 - The file is named by `CODER_CONFIG_PATH`. An unknown key in it stops the start, and the message says the nearest known one.
 - A secret is never shown, and cannot stand in the file.
 

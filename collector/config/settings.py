@@ -6,14 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from collector.config.values import NOWHERE, HostPort, duration_text
 from collector.normalize.tokens import Lifetimes
-from collector.wire.config import Link
+from collector.wire.config import Link, Upstream
 from collector.wire.deployment import Source
 from collector.wire.errors import InvalidOption
 
 AUTO = "auto"
+CHOICES = ", ".join((AUTO, *Source))
+MOST_UPSTREAMS = 100  # each is a job of its own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +92,9 @@ class Settings:
     csp_violation_retention: timedelta
     csp_noise_rules: str  # a path; "" when not set
     snapshot_retention: timedelta
+    history_minutes_retention: timedelta
+    history_hours_retention: timedelta
+    upstreams: tuple[Upstream, ...]
     workspace_retention: timedelta
     aibridge_retention: timedelta  # 0: for ever
     aibridge_structured_logging: bool
@@ -161,10 +167,52 @@ def check(settings: Settings) -> None:
     _check_listeners(settings)
     _check_store(settings)
     _check_sources(settings)
-    if settings.csp_hours_retention < settings.csp_minutes_retention:
+    _check_upstreams(settings.upstreams)
+    _check_not_shorter(
+        ("COLLECTOR_CSP_MINUTES_RETENTION", settings.csp_minutes_retention),
+        ("COLLECTOR_CSP_HOURS_RETENTION", settings.csp_hours_retention),
+    )
+    _check_not_shorter(
+        ("COLLECTOR_SNAPSHOT_RETENTION", settings.snapshot_retention),
+        ("COLLECTOR_HISTORY_MINUTES_RETENTION", settings.history_minutes_retention),
+    )
+    _check_not_shorter(
+        ("COLLECTOR_HISTORY_MINUTES_RETENTION", settings.history_minutes_retention),
+        ("COLLECTOR_HISTORY_HOURS_RETENTION", settings.history_hours_retention),
+    )
+
+
+def _check_upstreams(upstreams: tuple[Upstream, ...]) -> None:
+    for number, upstream in enumerate(upstreams):
+        label = f"COLLECTOR_UPSTREAMS, number {number}"
+        if not _is_plain_http(upstream.url):
+            raise InvalidOption(f"{label}: the url must begin with http:// or https:// and hold no user name and no query")
+        if not upstream.token_file:
+            raise InvalidOption(f"{label}: there is no token_file")
+        if not _is_choice(upstream.source):
+            raise InvalidOption(f"{label}: the source is none of {CHOICES}")
+    if len(upstreams) > MOST_UPSTREAMS:
         raise InvalidOption(
-            f"COLLECTOR_CSP_HOURS_RETENTION ({duration_text(settings.csp_hours_retention)}) must not be shorter than "
-            f"COLLECTOR_CSP_MINUTES_RETENTION ({duration_text(settings.csp_minutes_retention)})"
+            f"COLLECTOR_UPSTREAMS: {len(upstreams)} servers are more than the {MOST_UPSTREAMS} that can be asked"
+        )
+
+
+def _is_plain_http(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return (
+        parts.scheme in ("http", "https")
+        and bool(parts.hostname)
+        and not (parts.query or parts.fragment or "@" in parts.netloc)
+    )
+
+
+def _check_not_shorter(fine: tuple[str, timedelta], coarse: tuple[str, timedelta]) -> None:
+    if coarse[1] < fine[1]:
+        raise InvalidOption(
+            f"{coarse[0]} ({duration_text(coarse[1])}) must not be shorter than {fine[0]} ({duration_text(fine[1])})"
         )
 
 
@@ -186,10 +234,13 @@ def _check_listeners(settings: Settings) -> None:
 
 
 def _check_sources(settings: Settings) -> None:
-    wrong = {source for source in settings.deployment_sources.values() if source != AUTO and source not in tuple(Source)}
+    wrong = {source for source in settings.deployment_sources.values() if not _is_choice(source)}
     if wrong:
-        allowed = ", ".join((AUTO, *Source))
-        raise InvalidOption(f"COLLECTOR_DEPLOYMENT_SOURCES: {min(wrong)!r} is no source; each is one of {allowed}")
+        raise InvalidOption(f"COLLECTOR_DEPLOYMENT_SOURCES: {min(wrong)!r} is no source; each is one of {CHOICES}")
+
+
+def _is_choice(source: str) -> bool:
+    return source == AUTO or source in tuple(Source)
 
 
 def _check_store(settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Options that hold more than one text: maps, links and providers of external authentication.
+"""Options that hold more than one text: maps, links, providers of external authentication, and servers to ask.
 
 As text they are YAML, and so also JSON. Every scalar keeps its text, so that ``1.10`` means the same here as elsewhere.
 """
@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from collector.config.options import Option, OptionType
-from collector.wire.config import ExternalAuth, Link
+from collector.wire.config import ExternalAuth, Link, Upstream
 from collector.wire.errors import InvalidOption
 
 SHAPES: Mapping[OptionType, Any] = {
@@ -22,6 +22,12 @@ SHAPES: Mapping[OptionType, Any] = {
     OptionType.MAP_OF_LISTS: dict[str, tuple[str, ...]],
     OptionType.LINKS: tuple[Link, ...],
     OptionType.EXTERNAL_AUTH: tuple[ExternalAuth, ...],
+    OptionType.UPSTREAMS: tuple[Upstream, ...],
+}
+# What one number of variables like CODER_EXTERNAL_AUTH_0_TYPE makes.
+ELEMENTS: Mapping[OptionType, type[ExternalAuth | Upstream]] = {
+    OptionType.EXTERNAL_AUTH: ExternalAuth,
+    OptionType.UPSTREAMS: Upstream,
 }
 DEEPEST = 4  # levels; a list of providers with lists in them has three
 # Nothing here signs anybody in: what a provider would need for it is read past, not kept, and so cannot be shown.
@@ -75,16 +81,17 @@ def read_uuid(text: str) -> str:
         raise ValueError("is not a UUID") from None
 
 
-def numbered(option: Option, env: Mapping[str, str]) -> tuple[ExternalAuth, ...]:
-    """The providers in variables like ``CODER_EXTERNAL_AUTH_0_TYPE``: one for each number, from 0 without a gap.
+def numbered(option: Option, env: Mapping[str, str]) -> tuple[ExternalAuth | Upstream, ...]:
+    """The elements in variables like ``CODER_EXTERNAL_AUTH_0_TYPE``: one for each number, from 0 without a gap.
 
     Raises:
         InvalidOption: a number is left out, or a text is no boolean.
     """
-    return tuple(provider for prefix in option.numbered_env for provider in _numbered(prefix, env))
+    kind = ELEMENTS[option.type]
+    return tuple(element for prefix in option.numbered_env for element in _numbered(prefix, kind, env))
 
 
-def _numbered(prefix: str, env: Mapping[str, str]) -> Iterable[ExternalAuth]:
+def _numbered(prefix: str, kind: type[ExternalAuth | Upstream], env: Mapping[str, str]) -> Iterable[ExternalAuth | Upstream]:
     pattern = re.compile(rf"{prefix}_([0-9]{{1,4}})_([A-Z_]+)", re.ASCII)
     found: dict[int, dict[str, Any]] = {}
     for name, text in env.items():
@@ -96,10 +103,10 @@ def _numbered(prefix: str, env: Mapping[str, str]) -> Iterable[ExternalAuth]:
         if number != expected:
             raise InvalidOption(f"{prefix}_{number}_…: there is no {prefix}_{expected}_…, and the numbers must have no gap")
         members = found[number]
-        lists = {name: tuple(members[name].split()) for name in _LISTS & members.keys()}
-        known = {name: members[name] for name in ExternalAuth.__struct_fields__ if name in members}
+        known = {name: members[name] for name in kind.__struct_fields__ if name in members}
+        lists = {name: tuple(known[name].split()) for name in _LISTS & known.keys()}
         try:
-            yield msgspec.convert(known | lists, ExternalAuth, strict=False)
+            yield msgspec.convert(known | lists, kind, strict=False)
         except msgspec.ValidationError:
             names = ", ".join(f"{prefix}_{number}_{name.upper()}" for name in sorted(_BOOLS & known.keys()))
             raise InvalidOption(f"{names}: the value from environment is neither true nor false") from None

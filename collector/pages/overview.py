@@ -9,7 +9,7 @@ from collector.pages.page import PAGES
 from collector.pages.session import viewer
 from collector.pages.view import TOP, Choice, Range, Violations, overview_context
 from collector.persist.keys import list_keys
-from collector.rollup.history import history, nice_step
+from collector.rollup.history import USUAL_INTERVAL_MS, Span, history, nice_step
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.violation_list import violations
 from collector.rollup.violations import top
@@ -17,7 +17,6 @@ from collector.wire.identity import Role
 from collector.wire.violations import Noise, ViolationQuery
 
 READERS = (Role.OWNER, Role.AUDITOR)
-USUAL_INTERVAL_MS = 30_000  # until a snapshot says what the interval is
 
 
 async def get_overview(request: web.Request) -> web.Response:
@@ -35,10 +34,12 @@ async def get_overview(request: web.Request) -> web.Response:
     now, snapshot = app[NOW](), app[SNAPSHOTS].current
     deployment = snapshot.deployment if snapshot else app[DEPLOYMENT]
     since = now - choice.span.seconds * 1_000
-    step = nice_step(since, now, _interval_ms(snapshot))
+    span = Span(deployment, since, now, source=app[SNAPSHOTS].said.get(deployment))
+    interval = _interval_ms(snapshot)
+    step = nice_step(since, now, interval)
     past, found, keys = await app[STORE].read(
         lambda store: (
-            history(store, deployment, since=since, until=now, step_seconds=step),
+            history(store, span, step_seconds=step, interval_ms=interval),
             Violations(
                 top(store, TOP, now=now, noise=choice.noise),
                 violations(store, ViolationQuery(noise=choice.noise, limit=1), now=now).count,

@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol, TypeVar
 import msgspec
 from sqlalchemy import Connection, func, select
 
-from collector.persist import tables
+from collector.persist import history_tables, tables
 from collector.persist.telemetry_tables import inventory, telemetry_builds, telemetry_jobs, telemetry_servers
 from collector.rollup import slices
 from collector.rollup.aibridge import old_interceptions
@@ -45,7 +45,9 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     violations: int = 400 * DAY_MS  # since they were last seen; a year can be compared with the same weeks of the last
     agent_stats: int = DAY_MS
     workspaces: int = 30 * DAY_MS  # since the last message about a deleted one
-    snapshots: int = 30 * DAY_MS
+    snapshots: int = 7 * DAY_MS
+    history_minutes: int = 90 * DAY_MS
+    history_hours: int = 1_826 * DAY_MS  # five years, a leap day among them
     inventory: int = 400 * DAY_MS  # since it was no longer so; builds since their first message
     jobs: int = 7 * DAY_MS  # of no build that is kept, since their last message
     tokens: int = 7 * DAY_MS  # since they expired or were revoked
@@ -105,6 +107,30 @@ RULES = (
         slices.older(tables.workspaces, "updated_at", tables.workspaces.c.deleted),
     ),
     Rule("snapshots", "snapshots", lambda keep: keep.snapshots, slices.older(tables.snapshots, "collected_at")),
+    Rule(
+        "history_minutes",
+        "snapshots by five minutes",
+        lambda keep: keep.history_minutes,
+        slices.older(history_tables.history_minutes, "at"),
+    ),
+    Rule(
+        "history_hours",
+        "snapshots by the hour",
+        lambda keep: keep.history_hours,
+        slices.older(history_tables.history_hours, "at"),
+    ),
+    Rule(
+        "history_days",
+        "snapshots by the day",
+        lambda keep: keep.history_hours,
+        slices.older(history_tables.history_days, "at"),
+    ),
+    Rule(
+        "snapshot_sources",
+        "sources whose last hour has gone",
+        lambda keep: keep.history_hours,
+        slices.older(history_tables.snapshot_sources, "last_success_at"),
+    ),
     Rule("inventory", "former states of the inventory", lambda keep: keep.inventory, slices.older(inventory, "until")),
     Rule(
         "telemetry_builds",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
+from typing import Any
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
@@ -13,13 +14,14 @@ from collector.persist.deployments import note_deployment, reporting, told_of
 from collector.persist.engine import Store, insert
 from collector.persist.tables import snapshots as table
 from collector.rollup.agentstats import AgentUse, agent_use
+from collector.rollup.sources import last_success, note_success
 from collector.rollup.telemetry import EVERY_MS, telemetry_state
+from collector.rollup.tiers import fold
 from collector.rollup.workspaces import WorkspaceCounts, workspace_counts
 from collector.wire.deployment import ConnectionLatency, DeploymentStats, SessionCounts, Source, WorkspaceStats
 
 WINDOW_MS = 15 * 60 * 1000  # fixed in Coder, whatever the interval
 UPSTREAM_INTERVALS = 2  # one poll may be missed
-POLLED_WITHIN_MS = 60 * 60 * 1000  # no server's interval is longer; else all that a deployment ever had would be looked through
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 EXACT = 2.0**53  # beyond it a float is whole for want of digits
@@ -50,11 +52,13 @@ class Snapshot(msgspec.Struct, frozen=True):
 class Snapshots:
     """Where the current snapshots are found; they are swapped whole, never changed. None before the first.
 
-    ``current`` is that of the deployment that answers when nobody names one, ``of`` has every deployment's.
+    ``current`` is that of the deployment that answers when nobody names one, ``of`` has every deployment's. ``said`` has
+    the source of each deployment whose source is not to be found out.
     """
 
-    def __init__(self, current: Snapshot | None = None) -> None:
+    def __init__(self, current: Snapshot | None = None, *, said: Mapping[str, Source] = MappingProxyType({})) -> None:
         self.current = current
+        self.said = dict(said)
         self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
 
 
@@ -66,24 +70,23 @@ async def refresh(
     *,
     now: Callable[[], int],
     interval_ms: int,
-    sources: Mapping[str, Source] = MappingProxyType({}),
 ) -> None:
     """Build every deployment's snapshot from one read transaction, have them stored by ``write``, then make them current.
 
-    ``own`` is the collector's own deployment; ``sources`` has those whose source is not found out by itself.
+    ``own`` is the collector's own deployment.
     """
     moment = now()
     built, default = await database.read(
-        lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, sources=sources)
+        lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, said=snapshots.said)
     )
     made_here = [snapshot for snapshot in built if snapshot.source is not Source.UPSTREAM]
-    await write(lambda connection: _store_all(connection, made_here))
+    await write(lambda connection: _keep_all(connection, made_here))
     snapshots.of = {snapshot.deployment: snapshot for snapshot in built}
     snapshots.current = snapshots.of.get(default)
 
 
 def _built(
-    connection: Connection, own: str, *, now: int, interval_ms: int, sources: Mapping[str, Source]
+    connection: Connection, own: str, *, now: int, interval_ms: int, said: Mapping[str, Source]
 ) -> tuple[list[Snapshot], str]:
     """The snapshots, and the deployment that answers when nobody names one.
 
@@ -93,7 +96,7 @@ def _built(
     known = {own} | reports | told_of(connection)
     found = []
     for deployment in sorted(known):
-        chosen = sources.get(deployment)
+        chosen = said.get(deployment)
         snapshot = build(
             connection, deployment, now=now, interval_ms=interval_ms, source=chosen, has_reports=deployment in reports
         )
@@ -120,8 +123,9 @@ def build(
     else what polling stored last, however long ago.
     """
     if source is None:
-        polled = _polled(connection, deployment, since=now - POLLED_WITHIN_MS)
-        if polled is not None and now <= polled.collected_at + UPSTREAM_INTERVALS * polled.interval_ms:
+        asked_at = last_success(connection, deployment, Source.UPSTREAM)
+        polled = None if asked_at is None else _polled(connection, deployment)
+        if asked_at is not None and polled is not None and now <= asked_at + UPSTREAM_INTERVALS * polled.interval_ms:
             return polled
     if source is Source.REPORTS or (source is None and has_reports):
         return _by_reports(connection, deployment, now=now, interval_ms=interval_ms)
@@ -129,7 +133,7 @@ def build(
         told = _by_telemetry(connection, deployment, now=now)
         if told is not None or source is Source.TELEMETRY:
             return told
-    return _polled(connection, deployment, since=0)
+    return _polled(connection, deployment)
 
 
 def _by_reports(connection: Connection, deployment: str, *, now: int, interval_ms: int) -> Snapshot:
@@ -162,23 +166,32 @@ def _by_telemetry(connection: Connection, deployment: str, *, now: int) -> Snaps
     )
 
 
-def _polled(connection: Connection, deployment: str, *, since: int) -> Snapshot | None:
-    """The newest snapshot that polling stored, none from before ``since``."""
-    within = (table.c.deployment == deployment, table.c.collected_at >= since)
-    polled = select(table).where(*within, table.c.source == Source.UPSTREAM.value)
+def _polled(connection: Connection, deployment: str) -> Snapshot | None:
+    """The newest snapshot that polling stored."""
+    polled = select(table).where(table.c.deployment == deployment, table.c.source == Source.UPSTREAM.value)
     row = connection.execute(polled.order_by(table.c.collected_at.desc()).limit(1)).mappings().first()
     return None if row is None else stored_snapshot(row)
 
 
-def _store_all(connection: Connection, built: list[Snapshot]) -> None:
+def _keep_all(connection: Connection, built: list[Snapshot]) -> None:
     for snapshot in built:
-        store(connection, snapshot)
+        # Of telemetry it is the time of a message, however often a snapshot is built of it.
+        keep(connection, snapshot, at=snapshot.collected_at)
+
+
+def keep(connection: Connection, snapshot: Snapshot, *, at: int, version: str | None = None) -> None:
+    """Store what a source gave at ``at`` (ms by our clock), and that it gave it, be it the same as before.
+
+    ``version`` is that of the server that was asked for it.
+    """
+    if snapshot.source is Source.UPSTREAM:
+        note_deployment(connection, snapshot.deployment, now=at)
+    store(connection, snapshot)
+    note_success(connection, snapshot.deployment, snapshot.source, at=at, version=version)
 
 
 def store(connection: Connection, snapshot: Snapshot) -> None:
-    """Store ``snapshot`` once: the same one again changes nothing. Polling stores its own here, and makes them known."""
-    if snapshot.source is Source.UPSTREAM:
-        note_deployment(connection, snapshot.deployment, now=snapshot.collected_at)
+    """Store ``snapshot`` once, and in the points of its time: the same one again changes nothing."""
     row = {
         "deployment": snapshot.deployment,
         "source": snapshot.source.value,
@@ -192,10 +205,12 @@ def store(connection: Connection, snapshot: Snapshot) -> None:
         **msgspec.structs.asdict(snapshot.workspaces),
         **{f"session_count_{app}": count for app, count in msgspec.structs.asdict(snapshot.agents.sessions).items()},
     }
-    connection.execute(insert(connection.dialect.name, table).on_conflict_do_nothing(), row)
+    adding = insert(connection.dialect.name, table).on_conflict_do_nothing().returning(table.c.collected_at)
+    if connection.execute(adding, row).first() is not None:
+        fold(connection, row)
 
 
-def stored_snapshot(row: RowMapping) -> Snapshot:
+def stored_snapshot(row: Mapping[str, Any] | RowMapping) -> Snapshot:
     """The snapshot that ``row`` of the table holds."""
     return Snapshot(
         deployment=row["deployment"],

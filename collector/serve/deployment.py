@@ -6,15 +6,17 @@ from aiohttp import web
 
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, SSH, STORE
 from collector.http.errors import json_response
-from collector.http.operation import Operation, Param
-from collector.rollup.history import MAX_STEP, history, nice_step
+from collector.http.operation import JSON, Operation, Param
+from collector.rollup.history import MAX_STEP, USUAL_INTERVAL_MS, Span, history, nice_step
 from collector.rollup.snapshot import Snapshot, deployment_stats
 from collector.serve import params
+from collector.serve.stats_rows import csv_text, rows
 from collector.wire.deployment import DeploymentStats, SshConfig, StatsHistory
 from collector.wire.errors import NotFound, NotReady
 
 DAY_MS = 86_400_000
-USUAL_INTERVAL_MS = 30_000  # until a snapshot says what the interval is
+FORMATS = ("json", "rows", "csv")  # the first is the default
+AS_FILE = {"Content-Disposition": 'attachment; filename="stats-history.csv"'}
 
 DEPLOYMENT_ID = Param(
     "deployment",
@@ -26,6 +28,7 @@ SPAN = (
     Param("from", "the begin: RFC 3339, or seconds since the epoch", params.MOMENT, "a day before `to`"),
     Param("to", "the end", params.MOMENT, "now"),
     Param("step", "seconds, or `30s`, `5m`, `1h`, `7d`; at most 2,000 points", params.SECONDS, "some 300 points"),
+    Param("format", "`json`, `rows` (flat, times in ms) or `csv` (the same rows)", params.text_of(FORMATS), "`json`"),
 )
 
 
@@ -47,19 +50,28 @@ async def get_stats(request: web.Request) -> web.Response:
     return response
 
 
-@Operation(answer=StatsHistory, query=(DEPLOYMENT_ID, *SPAN), refuses=(NotFound,))
+@Operation(
+    answer=StatsHistory | list[dict[str, int | float | str | None]],
+    media=(JSON, "text/csv"),
+    query=(DEPLOYMENT_ID, *SPAN),
+    refuses=(NotFound,),
+)
 async def get_stats_history(request: web.Request) -> web.Response:
-    """Snapshots over time, one point a step, oldest first."""
+    """Snapshots over time, one point a step, oldest first. The step is longer than asked for where time is known no finer."""
     snapshot = _snapshot(request)
     interval = snapshot.interval_ms if snapshot else USUAL_INTERVAL_MS
     until = params.moment(request, "to", request.app[NOW]())
     since = params.moment(request, "from", until - DAY_MS)
     step = params.seconds(request, "step", nice_step(since, max(until, since), interval), low=1, high=MAX_STEP)
     deployment = snapshot.deployment if snapshot else request.app[DEPLOYMENT]
+    span = Span(deployment, since, until, source=request.app[SNAPSHOTS].said.get(deployment))
+    form = params.choice(request, "format", FORMATS)
     answer = await request.app[STORE].read(
-        lambda connection: history(connection, deployment, since=since, until=until, step_seconds=step)
+        lambda connection: history(connection, span, step_seconds=step, interval_ms=interval)
     )
-    return json_response(answer)
+    if form == "csv":
+        return web.Response(text=csv_text(answer), content_type="text/csv", charset="utf-8", headers=AS_FILE)
+    return json_response(list(rows(answer)) if form == "rows" else answer)
 
 
 def _snapshot(request: web.Request) -> Snapshot | None:

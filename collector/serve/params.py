@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -98,6 +98,19 @@ def asked(request: web.BaseRequest, kind: type[S]) -> S:
         problem, _, place = str(error).partition(" - at ")
         name = re.search(r"\$\.(\w+)", place)
         raise invalid(name[1] if name else "query", f"cannot be used: {problem}") from error
+
+
+def choice(request: web.BaseRequest, name: str, choices: Sequence[str]) -> str:
+    """One of ``choices``; the first of them when absent or empty."""
+    text = request.query.get(name, "") or choices[0]
+    if text not in choices:
+        raise invalid(name, f"must be one of {', '.join(choices)}")
+    return text
+
+
+def text_of(choices: Sequence[str]) -> Mapping[str, Any]:
+    """What is documented of a :func:`choice`."""
+    return {"type": "string", "enum": list(choices)}
 
 
 def invalid(name: str, problem: str) -> InvalidInput:

@@ -67,6 +67,14 @@ class ExternalAuth(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     validate_url: str = ""
 
 
+class Upstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A Coder server that is asked for its stats. Its token is in a file and nowhere else, and so cannot be shown."""
+
+    url: str = ""  # without /api/v2
+    token_file: str = ""
+    source: str = "auto"  # what the stats of its deployment are made of: auto, reports, upstream or telemetry
+
+
 class Regexp(msgspec.Struct, frozen=True):
     """A regular expression."""
 

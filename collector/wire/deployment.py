@@ -75,11 +75,13 @@ class StatsPoint(msgspec.Struct, frozen=True):
     """One step of the history. ``stats`` is its last snapshot; a step without a snapshot is a gap, all null.
 
     ``min``, ``max`` and ``avg`` are over the step's snapshots, by the names in ``fields`` of the history: ``avg`` of
-    gauges only; a percentile is null in a step that saw no latency.
+    gauges only; a percentile is null in a step that saw no latency. They are of one source, the most exact of the step.
     """
 
     at: datetime  # the step's begin
-    source: str | None
+    samples: int  # snapshots in the step
+    expected: int  # as many as there should be, at the interval of the last one before; a late one counts in the next step
+    source: Source | None
     stats: DeploymentStats | None
     min: dict[str, int | float | None] | None
     max: dict[str, int | float | None] | None
@@ -88,7 +90,7 @@ class StatsPoint(msgspec.Struct, frozen=True):
 
 
 class StatsHistory(msgspec.Struct, frozen=True):
-    """Snapshots over time, one point a step, oldest first.
+    """Snapshots over time, one point a step, oldest first. The step is longer than asked for where time is known no finer.
 
     ``fields`` says what each number is. gauge: a state, which may be averaged. window_sum: a sum over a window that
     overlaps the next one's, never to be added up. percentile: never to be averaged.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from collector.config.options import Option, OptionType
 from collector.config.values import HostPort
-from collector.wire.config import ExternalAuth, Link
+from collector.wire.config import ExternalAuth, Link, Upstream
 
 UUID = "6bb1d4c7-9b1e-4b0e-9d3f-1f6a3a0f5e11"
 
@@ -34,6 +34,10 @@ BY_TYPE: dict[OptionType, tuple[str, Any]] = {
         '[{"id": "gh", "type": "github", "client_id": "x", "client_secret": "y", "scopes": ["repo"], "no_refresh": true}]',
         (ExternalAuth(id="gh", type="github", client_id="x", scopes=("repo",), no_refresh=True),),
     ),
+    OptionType.UPSTREAMS: (
+        '[{"url": "https://coder.example", "token_file": "/run/secrets/coder", "source": "upstream"}]',
+        (Upstream(url="https://coder.example", token_file="/run/secrets/coder", source="upstream"),),
+    ),
     OptionType.CONFIG_PATH: ("/dev/null", "/dev/null"),
 }
 BY_FORMAT: dict[str, tuple[str, Any]] = {
@@ -54,6 +58,8 @@ BY_NAME: dict[str, tuple[str, Any]] = {
 # What an option cannot be set without.
 BESIDE = {
     "TLS Enable": {"CODER_TLS_CERT_FILE": "a.pem", "CODER_TLS_KEY_FILE": "a.key"},
+    "Snapshot Retention": {"COLLECTOR_HISTORY_MINUTES_RETENTION": "9000h"},
+    "History Minutes Retention": {"COLLECTOR_HISTORY_HOURS_RETENTION": "9000h"},
     "CSP Minutes Retention": {"COLLECTOR_CSP_HOURS_RETENTION": "9000h"},
 }
 

@@ -16,6 +16,7 @@ from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import load
 from collector.config.options import OPTIONS
 from collector.config.values import HostPort
+from collector.wire.config import Upstream
 from collector.wire.errors import InvalidOption
 
 HOME = {"HOME": "/home/ada"}
@@ -322,3 +323,40 @@ def test_no_flag_breaks_the_loader(argv: dict[str, list[str]]) -> None:
     else:
         message = ""
     assert message == "" or message.isprintable()
+
+
+def test_servers_to_ask_are_numbered_or_listed() -> None:
+    """What the environment numbers follows what is listed, and is no unknown variable."""
+    env = {
+        "COLLECTOR_UPSTREAMS": "[{url: https://first.example, token_file: a}]",
+        "COLLECTOR_UPSTREAM_0_URL": "http://127.0.0.1:3000/coder",
+        "COLLECTOR_UPSTREAM_0_TOKEN_FILE": "b",
+        "COLLECTOR_UPSTREAM_0_SOURCE": "upstream",
+    }
+    loaded = load({}, env)
+
+    assert loaded.settings.upstreams == (
+        Upstream(url="https://first.example", token_file="a"),
+        Upstream(url="http://127.0.0.1:3000/coder", token_file="b", source="upstream"),
+    )
+    assert loaded.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("upstream", "words"),
+    [
+        ("{url: coder.example, token_file: a}", "url"),
+        ("{url: 'https://ada:s3cret@coder.example', token_file: a}", "url"),
+        ("{url: 'https://coder.example/?token=s3cret', token_file: a}", "url"),
+        ("{url: 'https://[::1', token_file: a}", "url"),
+        ("{url: https://coder.example}", "token_file"),
+        ("{url: https://coder.example, token_file: a, source: guess}", "source"),
+        ("{url: https://coder.example, token: s3cret}", "UPSTREAMS"),
+    ],
+)
+def test_a_server_that_cannot_be_asked_is_refused(upstream: str, words: str) -> None:
+    """The message names what is wrong, and repeats no secret."""
+    with pytest.raises(InvalidOption) as refused:
+        load({}, {"COLLECTOR_UPSTREAMS": f"[{upstream}]"})
+    assert words in refused.value.message
+    assert "s3cret" not in refused.value.message

@@ -53,11 +53,11 @@ def _history(*points: StatsPoint) -> StatsHistory:
 
 
 def _point(at: int, running: int) -> StatsPoint:
-    return StatsPoint(utc(at), "reports", deployment_stats(snapshot_at(at, running=running)), None, None, None)
+    return StatsPoint(utc(at), 1, 1, "reports", deployment_stats(snapshot_at(at, running=running)), None, None, None)
 
 
 def _gap(at: int) -> StatsPoint:
-    return StatsPoint(utc(at), None, None, None, None, None)
+    return StatsPoint(utc(at), 0, 1, None, None, None, None, None)
 
 
 def test_without_a_snapshot_nothing_is_claimed() -> None:

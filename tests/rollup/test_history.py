@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from collector.persist.engine import Store
 from collector.rollup import snapshot as snapshot_module
 from collector.rollup.agentstats import AgentUse
-from collector.rollup.history import KINDS, history, nice_step
+from collector.rollup.history import KINDS, Span, history, nice_step
 from collector.rollup.snapshot import Snapshot, deployment_stats, utc
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.wire.deployment import SessionCounts, Source, StatsHistory
@@ -45,7 +45,7 @@ async def history_of(store: Store, *snapshots: Snapshot, since: int = NOW, until
             snapshot_module.store(connection, one)
 
     await store.transact(fill)
-    return await store.read(lambda connection: history(connection, DEPLOYMENT, since=since, until=until, step_seconds=step))
+    return await store.read(lambda connection: history(connection, Span(DEPLOYMENT, since, until), step_seconds=step))
 
 
 async def test_a_step_shows_its_last_snapshot(store: Store) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import pytest
 from sqlalchemy import Connection, Table, insert, select, update
 
-from collector.persist import tables
+from collector.persist import history_tables, tables
 from collector.persist.aibridge_tables import OF_AN_INTERCEPTION
 from collector.persist.engine import SqliteStore, Store
 from collector.rollup.csp import SLICE_ROWS
@@ -33,6 +33,7 @@ STATS = {
 SNAPSHOT = {column.name: 0 for column in tables.snapshots.c if column.name not in ("deployment", "collected_at", "source")} | {
     "source": "reports"
 }
+POINT = {column.name: 0 for column in history_tables.history_hours.c} | {"source": "reports"}
 WORKSPACE = {"deployment": "d", "name": "billing", "owner_id": "o", "template_id": "t"}
 KEY = {"deployment": "d", "kind": "feed", "secret_hash": b"x", "created_at": 0}
 TOKEN = {"user_id": "u", "secret_hash": b"x", "created_at": 0}
@@ -56,6 +57,14 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
         [WORKSPACE | {"id": "alive", "deleted": False, "updated_at": 0}],
     ),
     "snapshots": (NOW - KEEP.snapshots, lambda at: SNAPSHOT | {"deployment": f"d{at % 2}", "collected_at": at}, []),
+    "history_minutes": (NOW - KEEP.history_minutes, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
+    "history_hours": (NOW - KEEP.history_hours, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
+    "history_days": (NOW - KEEP.history_hours, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
+    "snapshot_sources": (
+        NOW - KEEP.history_hours,
+        lambda at: {"deployment": str(at), "source": "reports", "last_success_at": at},
+        [],
+    ),
     "tokens": (
         NOW - KEEP.tokens,
         lambda at: TOKEN | {"id": str(at), "expires_at": at},

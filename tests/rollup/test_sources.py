@@ -13,8 +13,7 @@ from collector.normalize.telemetry import telemetry_snapshot
 from collector.persist import telemetry, workspaces
 from collector.persist.deployments import note_deployment
 from collector.persist.engine import Store
-from collector.rollup import snapshot as snapshot_module
-from collector.rollup.snapshot import Snapshots, refresh
+from collector.rollup.snapshot import Snapshots, keep, refresh
 from collector.wire.deployment import Source
 from tests import messages
 from tests.records import NOW, workspace
@@ -42,13 +41,13 @@ def polled(connection: Connection, ago: int = 0) -> None:
     at = NOW - ago
     times = {"aggregated_from": at - 900_000, "collected_at": at, "next_update_at": at + INTERVAL_MS}
     snapshot = msgspec.structs.replace(SNAPSHOT, deployment=OTHER, source=Source.UPSTREAM, **times)
-    snapshot_module.store(connection, snapshot)
+    keep(connection, snapshot, at=at)
 
 
 async def found(store: Store, sources: dict[str, Source] | None = None) -> Snapshots:
     """The snapshots after a rollup."""
-    snapshots = Snapshots()
-    await refresh(store, store.transact, snapshots, OWN, now=lambda: NOW, interval_ms=30_000, sources=sources or {})
+    snapshots = Snapshots(said=sources or {})
+    await refresh(store, store.transact, snapshots, OWN, now=lambda: NOW, interval_ms=30_000)
     return snapshots
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,27 @@ async def test_history_holds_the_snapshot(inside: Inside) -> None:
 
 def _as_it_is(url: str) -> URL:
     return URL(url, encoded=True)
+
+
+async def test_flat_rows_and_csv_say_the_same(inside: Inside) -> None:
+    """One row a point with times in milliseconds; null in JSON is empty in CSV."""
+    await ready(inside)
+    flat = await inside.get(f"{HISTORY}?format=rows&step=1h")
+    async with inside.client.get(f"{HISTORY}?format=csv&step=1h", headers=inside.owner) as response:
+        assert response.content_type == "text/csv"
+        lines = list(csv.DictReader((await response.text()).splitlines()))
+
+    assert [{name: "" if value is None else str(value) for name, value in row.items()} for row in flat] == lines
+    assert [row["time"] % 3_600_000 for row in flat] == [0] * len(flat)
+    assert {row["source"] for row in flat} == {"reports", None}
+    last = flat[-1] if flat[-1]["samples"] else flat[-2]
+    assert last["workspaces_running"] == last["workspaces_running_max"] == last["workspaces_running_avg"] == 0
+    assert last["workspaces_connection_latency_ms_p50"] is None
+
+
+async def test_an_unknown_format_is_refused(inside: Inside) -> None:
+    """By name, with those there are."""
+    async with inside.client.get(f"{HISTORY}?format=xml", headers=inside.owner) as response:
+        assert response.status == 400
+        (validation,) = (await response.json())["validations"]
+    assert validation == {"field": "format", "detail": "format must be one of json, rows, csv"}

@@ -1,0 +1,99 @@
+"""Snapshots summed up by five minutes, hours and days, their sources, and views for who reads PostgreSQL directly.
+
+Revision: 0009
+Revises: 0008
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+STATES = ("pending", "building", "running", "failed", "stopped")
+SESSIONS = tuple(f"session_count_{app}" for app in ("vscode", "ssh", "jetbrains", "reconnecting_pty"))
+LATENCIES = ("connection_latency_p50_ms", "connection_latency_p95_ms")
+SUMS = ("rx_bytes", "tx_bytes")
+IN_ORDER = (*STATES, *LATENCIES, *SUMS, *SESSIONS)
+VIEW = "stats_history"
+
+
+def upgrade() -> None:
+    for name in ("history_minutes", "history_hours", "history_days"):
+        op.create_table(
+            name,
+            sa.Column("deployment", sa.Text(), nullable=False),
+            sa.Column("at", sa.BigInteger(), nullable=False),
+            sa.Column("source", sa.Text(), nullable=False),
+            sa.Column("samples", sa.Integer(), nullable=False),
+            sa.Column("aggregated_from", sa.BigInteger(), nullable=False),
+            sa.Column("collected_at", sa.BigInteger(), nullable=False),
+            sa.Column("next_update_at", sa.BigInteger(), nullable=False),
+            *(column for measure in IN_ORDER for column in _measured(measure)),
+            sa.PrimaryKeyConstraint("deployment", "at", "source", name=op.f(f"pk_{name}")),
+            sqlite_with_rowid=False,
+        )
+        op.create_index(op.f(f"ix_{name}_at"), name, ["at"], unique=False)
+    op.create_table(
+        "snapshot_sources",
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("source", sa.Text(), nullable=False),
+        sa.Column("last_success_at", sa.BigInteger(), nullable=False),
+        sa.Column("version", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("deployment", "source", name=op.f("pk_snapshot_sources")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_snapshot_sources_last_success_at"), "snapshot_sources", ["last_success_at"], unique=False)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(_view())
+
+
+def downgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        op.execute(f"DROP VIEW {VIEW}")
+    for name in ("snapshot_sources", "history_days", "history_hours", "history_minutes"):
+        op.drop_table(name)
+
+
+def _measured(measure: str) -> Iterator[sa.Column[Any]]:
+    percentile = measure in LATENCIES
+    number: Any = sa.Double() if percentile else sa.BigInteger()
+    yield sa.Column(measure, number, nullable=False)
+    yield sa.Column(f"{measure}_min", number, nullable=percentile)
+    yield sa.Column(f"{measure}_max", number, nullable=percentile)
+    if measure in (*STATES, *SESSIONS):
+        yield sa.Column(f"{measure}_avg", sa.Double(), nullable=False)
+
+
+def _view() -> str:
+    """A union, through which nobody can write; a condition on ``span_seconds`` leaves the other tables unread."""
+    spans = {"snapshots": 0, "history_minutes": 300, "history_hours": 3_600, "history_days": 86_400}
+    parts = [_selected(table, span) for table, span in spans.items()]
+    return f"CREATE VIEW {VIEW} AS {' UNION ALL '.join(parts)}"
+
+
+def _selected(table: str, span: int) -> str:
+    single = not span
+    at = "collected_at" if single else "at"
+    interval = "greatest(next_update_at - collected_at, 1)"
+    expected = "1" if single else f"greatest(round({span * 1000}::numeric / {interval}), 1)::integer"
+    columns = [
+        "deployment",
+        "source",
+        f"{span} AS span_seconds",
+        f"{at} AS at_ms",
+        f"to_timestamp({at} / 1000.0) AS at",
+        "1 AS samples" if single else "samples",
+        f"{expected} AS expected",
+        "to_timestamp(collected_at / 1000.0) AS collected_at",
+    ]
+    for measure in IN_ORDER:
+        last = f"nullif({measure}, -1)" if measure in LATENCIES else measure
+        columns.append(f"{last} AS {measure}")
+        columns += [f"{last if single else f'{measure}_{end}'} AS {measure}_{end}" for end in ("min", "max")]
+        if measure in (*STATES, *SESSIONS):
+            columns.append(f"{f'{measure}::double precision' if single else f'{measure}_avg'} AS {measure}_avg")
+    return f"SELECT {', '.join(columns)} FROM {table}"  # noqa: S608 - every part of it stands above
