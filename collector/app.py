@@ -235,6 +235,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
     yield from upkeep.alerting(settings, store, writer, now=now)
+    yield from upkeep.polling(settings, writer, app[SNAPSHOTS], now=now)
 
 
 async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:

@@ -1,4 +1,4 @@
-"""What is done beside requests: how long rows are kept, what follows a change of noise rules, and who is told of what."""
+"""What is done beside requests: how long rows are kept, what follows a change of noise rules, who is told and who asked."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collector.config.settings import Settings
 from collector.normalize.filters import NoiseFilter
 from collector.normalize.rejudge import Rejudge, digests
 from collector.outbound.messages import Shape
+from collector.outbound.upstream import Poller
 from collector.outbound.webhooks import Webhook, tell
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
@@ -21,9 +22,11 @@ from collector.persist.writer import Writer
 from collector.rollup.noise import begin_rejudging, rejudge
 from collector.rollup.retention import Retentions
 from collector.rollup.schedule import Job
+from collector.rollup.snapshot import Snapshots
 from collector.wire.alerts import AlertRules
 
 ALERT_EVERY = timedelta(seconds=30)
+LOOK_WHAT_IS_DUE_EVERY = timedelta(seconds=1)
 FOREVER_MS = 1 << 52  # 142,000 years
 
 log = structlog.get_logger(__name__)
@@ -89,3 +92,9 @@ def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[
         rules=AlertRules(reports=settings.alert_reports, clients=settings.alert_clients, trend=settings.alert_trend),
     )
     yield Job("alerts", partial(tell, webhook, store.read, writer.write, now=now, random=random.random), ALERT_EVERY)
+
+
+def polling(settings: Settings, writer: Writer, snapshots: Snapshots, *, now: Callable[[], int]) -> Iterator[Job]:
+    """A job for each Coder server that is asked for its stats."""
+    for number, upstream in enumerate(settings.upstreams):
+        yield Job(f"upstream {number}", Poller(upstream, writer.write, snapshots.said, now=now).run, LOOK_WHAT_IS_DUE_EVERY)

@@ -16,6 +16,7 @@ from collector.http.operation import Operation
 from collector.normalize.noise import Rule
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
+from collector.rollup.sources import SourceState, sources
 from collector.rollup.totals import Totals, totals
 from collector.serve import families
 
@@ -30,12 +31,13 @@ async def get_metrics(request: web.Request) -> web.Response:
     They are rendered on a thread: the event loop goes on meanwhile.
     """
     app = request.app
-    sums = await app[STORE].read(totals)
+    sums, given = await app[STORE].read(lambda connection: (totals(connection), sources(connection)))
     read = [
         *_csp(sums),
         _noise(sums.matches, app[NOISE].rules),
         *_deployment(app[SNAPSHOTS].current),
-        *_sources(app[SNAPSHOTS].of.values()),
+        _deployments(app[SNAPSHOTS].of.values()),
+        _sources(given),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
         *_jobs(app[SCHEDULE], app[NOW]()),
     ]
@@ -98,12 +100,19 @@ def _deployment(snapshot: Snapshot | None) -> Iterator[Metric]:
     yield families.SNAPSHOT_AT.of(snapshot.collected_at / 1000)
 
 
-def _sources(snapshots: Iterable[Snapshot]) -> Iterator[Metric]:
-    """The deployments are bounded: telemetry can bring a hundred, the others an operator has named."""
+def _deployments(snapshots: Iterable[Snapshot]) -> Metric:
+    """They are bounded: telemetry can bring a hundred, the others an operator has named."""
     info = families.DEPLOYMENTS.empty()
     for snapshot in snapshots:
         info.add_metric([snapshot.deployment, snapshot.source.value, str(snapshot.approximate).lower()], 1)
-    yield info
+    return info
+
+
+def _sources(given: Iterable[SourceState]) -> Metric:
+    last = families.SOURCE_SUCCESS_AT.empty()
+    for state in given:
+        last.add_metric([state.deployment, state.source.value], state.last_success_at / 1000)
+    return last
 
 
 def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:

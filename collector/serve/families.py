@@ -61,6 +61,11 @@ DEPLOYMENTS = Family(
     "1 for each deployment: what its stats are made from, and whether that gives approximations only.",
     ("deployment", "source", "approximate"),
 )
+SOURCE_SUCCESS_AT = Family(
+    "collector_source_last_success_timestamp_seconds",
+    "When the source last gave a snapshot or telemetry of the deployment; of 300 at most.",
+    ("deployment", "source"),
+)
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
@@ -82,5 +87,6 @@ COLLECTED = (
     TX_BYTES,
     SNAPSHOT_AT,
     DEPLOYMENTS,
+    SOURCE_SUCCESS_AT,
 )
 OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
