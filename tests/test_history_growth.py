@@ -21,7 +21,7 @@ from collector.rollup.history import MAX_POINTS, Span, history, nice_step
 from collector.rollup.retention import Retentions, purge
 from collector.rollup.snapshot import Snapshot, store
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.wire.deployment import SessionCounts
+from collector.wire.deployment import SessionCounts, Source
 from tests.records import DEPLOYMENT
 
 DAY_MS = 86_400_000
@@ -47,7 +47,7 @@ def snapshot(at: int) -> Snapshot:
     wave = math.sin(at / 86_400_000 * math.tau) + 1 + math.sin(at / 7_000_000) / 7
     return Snapshot(
         deployment=DEPLOYMENT,
-        source="reports",
+        source=Source.REPORTS,
         aggregated_from=at - 900_000,
         collected_at=at,
         next_update_at=at + 30_000,

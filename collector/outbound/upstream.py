@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -18,6 +17,7 @@ import structlog
 from prometheus_client import Counter
 
 from collector.normalize.upstream import USUAL_INTERVAL_MS, upstream_build, upstream_stats
+from collector.outbound.coder import FAILURES, FETCH_WITHIN_S, CoderServer, words
 from collector.rollup.agentstats import AgentUse
 from collector.rollup.snapshot import Snapshot, keep
 from collector.rollup.workspaces import WorkspaceCounts
@@ -26,10 +26,8 @@ from collector.wire.deployment import SessionCounts, Source
 from collector.wire.errors import InvalidReport
 from collector.wire.upstream import UpstreamBuild, UpstreamStats
 
-FETCH_WITHIN_S = 30.0
-ANSWER_LIMIT = 256 * 1024  # bytes; stats are 600
-TOKEN_LIMIT = 4 * 1024
 BUILD_GOOD_FOR_MS = 10 * 60_000  # unless something fails: then a server has perhaps been changed
+STATS, BUILD = "/api/v2/deployment/stats", "/api/v2/buildinfo"
 SOON_MS, LATEST_MS = 1_000, 60_000
 FARTHEST_MS = 24 * 3_600_000
 SKEW_MS = 5_000  # less may be the rounding of the Date header and the way of the answer
@@ -43,7 +41,7 @@ log = structlog.get_logger(__name__)
 
 
 class Poller:
-    """Asks one server whenever it is due. Its token is read anew each time, and goes to this server only.
+    """Asks one server whenever it is due.
 
     Args:
         upstream: where the server is, and in which file its token.
@@ -62,11 +60,11 @@ class Poller:
         now: Callable[[], int],
         fetch_within: float = FETCH_WITHIN_S,
     ) -> None:
-        self._upstream = upstream
+        self._server = CoderServer(upstream, fetch_within=fetch_within)
+        self._source = upstream.source
         self._write = write
         self._said = said
         self._now = now
-        self._fetch_within = fetch_within
         self.due = 0  # ms; when run() next asks
         self._build: UpstreamBuild | None = None
         self._build_until = 0
@@ -80,15 +78,12 @@ class Poller:
             return
         new, unchanged, failed = RESULTS
         try:
-            async with self._session() as session:
+            async with self._server.session() as session:
                 stats, build = await self._stats(session), await self._known_build(session)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError, InvalidReport) as error:
+        except FAILURES as error:
             failed.inc()
             self._build_until = 0
-            # In words of our own: an error of aiohttp may repeat what a server sent.
-            log.warning(
-                "an upstream cannot be read", upstream=self._upstream.url, error=_words(error), in_a_row=self._in_vain + 1
-            )
+            log.warning("an upstream cannot be read", upstream=self._server.url, error=words(error), in_a_row=self._in_vain + 1)
             self._wait()
             return
         is_new = self._last is None or stats.collected_at != self._last.collected_at
@@ -114,17 +109,8 @@ class Poller:
         self.due = self._now() + min(SOON_MS << min(self._in_vain, 10), latest)
         self._in_vain += 1
 
-    def _session(self) -> aiohttp.ClientSession:
-        # A session each time: no cookie of the server is kept, and a connection is not held for half a minute of silence.
-        return aiohttp.ClientSession(
-            trust_env=True,
-            headers={"Accept": "application/json", "Coder-Session-Token": _token(self._upstream.token_file)},
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._fetch_within),
-        )
-
     async def _stats(self, session: aiohttp.ClientSession) -> UpstreamStats:
-        stats = upstream_stats(await self._answer(session, "/api/v2/deployment/stats"))
+        stats = upstream_stats(await self._answer(session, STATS))
         # Retention would never find a time of the far future, and what it has purged must not come again.
         if abs(stats.collected_at - self._now()) > FARTHEST_MS:
             raise InvalidReport("The stats are of a time more than a day away.")
@@ -132,25 +118,17 @@ class Poller:
 
     async def _known_build(self, session: aiohttp.ClientSession) -> UpstreamBuild:
         if self._build is None or self._now() >= self._build_until:
-            self._build = upstream_build(await self._answer(session, "/api/v2/buildinfo"))
+            self._build = upstream_build(await self._answer(session, BUILD))
             self._build_until = self._now() + BUILD_GOOD_FOR_MS
-            if self._upstream.source in tuple(Source):  # else auto
+            if self._source in tuple(Source):  # else auto
                 # What was said of the deployment by its id stands.
-                self._said.setdefault(self._build.deployment, Source(self._upstream.source))
+                self._said.setdefault(self._build.deployment, Source(self._source))
         return self._build
 
     async def _answer(self, session: aiohttp.ClientSession, path: str) -> bytes:
-        # No redirect is followed: the token belongs to the host that was configured.
-        async with session.get(self._upstream.url.rstrip("/") + path, allow_redirects=False) as response:
-            if response.status != 200:  # noqa: PLR2004
-                raise InvalidReport(f"The answer has status {response.status}.")
-            body = bytearray()
-            async for piece in response.content.iter_any():
-                body += piece
-                if len(body) > ANSWER_LIMIT:
-                    raise InvalidReport("The answer is too long.")
-            self._note_skew(response.headers.get("Date"))
-            return bytes(body)
+        answer = await self._server.answer(session, path)
+        self._note_skew(answer.date)
+        return answer.body
 
     def _note_skew(self, date: str | None) -> None:
         try:
@@ -158,18 +136,6 @@ class Poller:
         except (ValueError, OverflowError):
             ahead = 0
         self._skew_ms = ahead if abs(ahead) > SKEW_MS else 0
-
-
-def _token(file: str) -> str:
-    with Path(file).open("rb") as opened:
-        token = opened.read(TOKEN_LIMIT).strip()
-    if not token or not token.isascii() or not token.decode("ascii").isprintable():
-        raise InvalidReport("The token file does not hold a token.")
-    return token.decode("ascii")
-
-
-def _words(error: Exception) -> str:
-    return " ".join(f"{error.message} {error.detail}".split()) if isinstance(error, InvalidReport) else type(error).__name__
 
 
 def _snapshot(deployment: str, stats: UpstreamStats) -> Snapshot:

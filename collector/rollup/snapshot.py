@@ -192,7 +192,15 @@ def keep(connection: Connection, snapshot: Snapshot, *, at: int, version: str | 
 
 def store(connection: Connection, snapshot: Snapshot) -> None:
     """Store ``snapshot`` once, and in the points of its time: the same one again changes nothing."""
-    row = {
+    row = stored_row(snapshot)
+    adding = insert(connection.dialect.name, table).on_conflict_do_nothing().returning(table.c.collected_at)
+    if connection.execute(adding, row).first() is not None:
+        fold(connection, row)
+
+
+def stored_row(snapshot: Snapshot) -> dict[str, Any]:
+    """The row of the table that holds ``snapshot``."""
+    return {
         "deployment": snapshot.deployment,
         "source": snapshot.source.value,
         "aggregated_from": snapshot.aggregated_from,
@@ -205,9 +213,6 @@ def store(connection: Connection, snapshot: Snapshot) -> None:
         **msgspec.structs.asdict(snapshot.workspaces),
         **{f"session_count_{app}": count for app, count in msgspec.structs.asdict(snapshot.agents.sessions).items()},
     }
-    adding = insert(connection.dialect.name, table).on_conflict_do_nothing().returning(table.c.collected_at)
-    if connection.execute(adding, row).first() is not None:
-        fold(connection, row)
 
 
 def stored_snapshot(row: Mapping[str, Any] | RowMapping) -> Snapshot:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from collector.normalize.upstream import upstream_build, upstream_stats
@@ -88,6 +88,8 @@ def test_a_deployment_is_a_uuid() -> None:
         upstream_build(b'{"deployment_id": "\\u202ecoder"}')
 
 
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
 _LEAF = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats(allow_nan=False) | st.text(max_size=8)
 _ANY = _LEAF | st.lists(_LEAF, max_size=2) | st.dictionaries(st.sampled_from(["P50", "vscode", "running"]), _LEAF, max_size=2)
 _BODIES = st.binary() | st.builds(
@@ -95,6 +97,7 @@ _BODIES = st.binary() | st.builds(
 )
 
 
+@QUICK
 @given(_BODIES)
 def test_any_body_is_stats_or_is_refused(body: bytes) -> None:
     """Nothing else is raised, and what is kept fits into both databases."""
@@ -108,6 +111,7 @@ def test_any_body_is_stats_or_is_refused(body: bytes) -> None:
     assert stats.latency_p50_ms >= -1
 
 
+@QUICK
 @given(st.binary() | _ANY.map(lambda version: msgspec.json.encode({"deployment_id": str(version), "version": version})))
 def test_any_body_is_a_build_or_is_refused(body: bytes) -> None:
     """Nothing else is raised."""

@@ -12,7 +12,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from sqlalchemy import select
 
-from collector.outbound.upstream import ANSWER_LIMIT, Poller
+from collector.outbound.coder import ANSWER_LIMIT
+from collector.outbound.upstream import Poller
 from collector.persist.engine import Store
 from collector.persist.tables import snapshots
 from collector.rollup.sources import SourceState, sources
@@ -109,6 +110,15 @@ async def test_history_has_no_gap_and_no_duplicate(polled: Polled, ahead_ms: int
     (state,) = await polled.store.read(sources)
     assert state.version == "v2.31.0+1111111"
     assert (await polled.stored())[-1]["connection_latency_p50_ms"] == 12.5
+
+
+async def test_its_source_is_that_of_its_deployment(polled: Polled, tmp_path: Path) -> None:
+    """What a server is to be shown by holds once it has said which deployment it is, unless that was said by its id."""
+    async with TestServer(polled.coder.routes()) as server:
+        upstream = Upstream(url=str(server.make_url("/")), token_file=str(tmp_path / "token"), source="reports")
+        for said, expected in (({}, Source.REPORTS), ({DEPLOYMENT: Source.TELEMETRY}, Source.TELEMETRY)):
+            await Poller(upstream, polled.store.transact, said, now=polled.clock).run()
+            assert said == {DEPLOYMENT: expected}
 
 
 async def test_a_time_far_away_is_not_stored(polled: Polled) -> None:

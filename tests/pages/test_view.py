@@ -19,7 +19,7 @@ from collector.persist.keys import KeyListing
 from collector.rollup.agentstats import AgentUse
 from collector.rollup.snapshot import deployment_stats, utc
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.wire.deployment import SessionCounts, StatsHistory, StatsPoint
+from collector.wire.deployment import SessionCounts, Source, StatsHistory, StatsPoint
 from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.violations import Counts, Noise, Violation
 from tests.pages.conftest import DEPLOYED, HOUR, MINUTE, MOMENT, snapshot_at
@@ -53,7 +53,7 @@ def _history(*points: StatsPoint) -> StatsHistory:
 
 
 def _point(at: int, running: int) -> StatsPoint:
-    return StatsPoint(utc(at), 1, 1, "reports", deployment_stats(snapshot_at(at, running=running)), None, None, None)
+    return StatsPoint(utc(at), 1, 1, Source.REPORTS, deployment_stats(snapshot_at(at, running=running)), None, None, None)
 
 
 def _gap(at: int) -> StatsPoint:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import asyncio
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, delete, insert, inspect, select, text
 
 from collector.persist import migrate
 from collector.persist.engine import SCHEMA, Store, open_store
-from collector.persist.tables import metadata
+from collector.persist.tables import metadata, snapshots
+from collector.rollup.snapshot import stored_row
+from collector.rollup.tiers import TIERS, fold
 from collector.wire.errors import Conflict
+from tests.rollup.test_history import snapshot
+
+BEGIN = 1_768_348_800_000  # 2026-01-14T00:00:00Z
 
 
 def modes(directory: Path) -> dict[str, int]:
@@ -41,6 +47,34 @@ async def test_head_is_the_tables_page(store: Store) -> None:
         return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
 
     assert await store.read(differences) == []
+
+
+async def test_snapshots_of_before_are_in_the_history(database_url: str) -> None:
+    """A store that is upgraded has the points that it would have if it had folded its snapshots from the start."""
+    made = [snapshot(BEGIN + n * 30_000, running=n % 7, p50=12.5 if n == 33 else -1.0) for n in range(300)]
+    await migrate.upgrade(database_url, "0008")
+    opened = open_store(database_url)
+    await opened.transact(lambda connection: connection.execute(insert(snapshots), [stored_row(one) for one in made]))
+    await migrate.upgrade(database_url)
+
+    def points(connection: Connection) -> list[list[Any]]:
+        return [list(connection.execute(select(tier.table).order_by(tier.table.c.at))) for tier in TIERS[1:]]
+
+    def fold_anew(connection: Connection) -> None:
+        for tier in TIERS[1:]:
+            connection.execute(delete(tier.table))
+        for one in made:
+            fold(connection, stored_row(one))
+
+    found = await opened.read(points)
+    await opened.transact(fold_anew)
+    expected = await opened.read(points)
+    await opened.close()
+
+    assert [len(rows) for rows in found] == [30, 3, 1]
+    for tier, expected_tier in zip(found, expected, strict=True):
+        for row, expected_row in zip(tier, expected_tier, strict=True):
+            assert row._mapping == pytest.approx(dict(expected_row._mapping))
 
 
 async def test_an_unmigrated_database_names_what_it_lacks(database_url: str, tmp_path: Path) -> None:

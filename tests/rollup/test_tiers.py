@@ -13,7 +13,7 @@ from collector.rollup import snapshot as snapshot_module
 from collector.rollup.history import Span, history
 from collector.rollup.retention import Retentions, purge
 from collector.rollup.snapshot import Snapshot, deployment_stats
-from collector.wire.deployment import StatsHistory, StatsPoint
+from collector.wire.deployment import Source, StatsHistory, StatsPoint
 from tests.records import DEPLOYMENT
 from tests.rollup.test_history import P50, snapshot
 
@@ -32,7 +32,7 @@ async def fill(store: Store, *snapshots: Snapshot) -> None:
     await store.transact(work)
 
 
-async def history_of(store: Store, *, days: float, step: int, source: str | None = None) -> StatsHistory:
+async def history_of(store: Store, *, days: float, step: int, source: Source | None = None) -> StatsHistory:
     """The history from ``BEGIN``."""
     span = Span(DEPLOYMENT, BEGIN, BEGIN + int(days * DAY_MS), source)
     return await store.read(lambda connection: history(connection, span, step_seconds=step))
@@ -104,11 +104,11 @@ async def test_what_would_take_long_to_read_is_read_coarser(store: Store) -> Non
 
 async def test_two_sources_do_not_count_twice(store: Store) -> None:
     """A step shows the most exact source that it has, or the one that was asked for."""
-    polled = [msgspec.structs.replace(snapshot(BEGIN + n * 30_000 + 7, running=5), source="upstream") for n in range(5)]
+    polled = [msgspec.structs.replace(snapshot(BEGIN + n * 30_000 + 7, running=5), source=Source.UPSTREAM) for n in range(5)]
     await fill(store, *polled, *(snapshot(BEGIN + n * 30_000, running=9) for n in range(20)))
 
     best = await history_of(store, days=1 / 144, step=300)
-    reports = await history_of(store, days=1 / 144, step=300, source="reports")
+    reports = await history_of(store, days=1 / 144, step=300, source=Source.REPORTS)
 
     assert [(point.source, point.samples) for point in best.points] == [("upstream", 5), ("reports", 10)]
     assert [(point.source, point.samples) for point in reports.points] == [("reports", 10), ("reports", 10)]
