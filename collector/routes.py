@@ -81,6 +81,7 @@ ROUTES = (
     Route("GET", "/api/v2/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
     Route("GET", "/deployment/stats", deployment.get_stats, Access.READ, Scope.DEPLOYMENT_STATS),
     Route("GET", "/api/v2/deployment/stats/history", deployment.get_stats_history, Access.READ, Scope.DEPLOYMENT_STATS),
+    Route("GET", "/api/v2/deployment/workspaces", deployment.get_workspaces, Access.READ, Scope.DEPLOYMENT_STATS),
     Route("GET", "/api/v2/experiments", experiments.get_experiments, Access.SIGNED_IN),
     Route("GET", "/api/v2/experiments/", experiments.get_experiments, Access.SIGNED_IN),
     Route("GET", "/api/v2/experiments/available", experiments.get_available, Access.SIGNED_IN),

@@ -16,6 +16,7 @@ from collector.normalize.rejudge import Rejudge, digests
 from collector.outbound.messages import Shape
 from collector.outbound.upstream import Poller
 from collector.outbound.webhooks import Webhook, tell
+from collector.outbound.workspace_groups import COUNT_EVERY, WorkspaceCounter
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
@@ -95,6 +96,7 @@ def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[
 
 
 def polling(settings: Settings, writer: Writer, snapshots: Snapshots, *, now: Callable[[], int]) -> Iterator[Job]:
-    """A job for each Coder server that is asked for its stats."""
+    """Two jobs for each Coder server that is asked: one for its stats, one for its workspaces."""
     for number, upstream in enumerate(settings.upstreams):
+        yield Job(f"upstream {number} workspaces", WorkspaceCounter(upstream, writer.write, now=now).run, COUNT_EVERY)
         yield Job(f"upstream {number}", Poller(upstream, writer.write, snapshots.said, now=now).run, LOOK_WHAT_IS_DUE_EVERY)

@@ -1,11 +1,11 @@
-"""The tables of the history: snapshots folded into points, and where snapshots come from. The rest is in ``tables.py``."""
+"""The tables of the history: snapshots folded into points, where they come from, and counts of workspaces by group."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from sqlalchemy import BigInteger, Column, Double, Index, Integer, Table, Text
+from sqlalchemy import BigInteger, Boolean, Column, Double, Index, Integer, Table, Text
 
 from collector.persist.tables import metadata
 
@@ -73,5 +73,20 @@ snapshot_sources = Table(
     Column("source", Text, primary_key=True),
     Column("last_success_at", BigInteger, nullable=False, index=True),  # by our clock
     Column("version", Text),  # of the server that was asked
+    sqlite_with_rowid=False,
+)
+
+# One row a group of workspaces (at most 102 a deployment) and hour, COLLECTOR_HISTORY_MINUTES_RETENTION (90 d).
+workspace_groups = Table(
+    "workspace_groups",
+    metadata,
+    Column("deployment", Text, primary_key=True),
+    Column("at", BigInteger, primary_key=True),
+    Column("organization", Text, primary_key=True),
+    Column("template", Text, primary_key=True),
+    Column("prebuilt", Boolean, primary_key=True),
+    *_numbers("counted_at", "pending", "building", "running", "failed", "stopped", "total"),  # of the hour's last count
+    *_numbers("running_max", "total_max"),
+    Index("ix_workspace_groups_at", "at"),  # for retention, and for what there is now
     sqlite_with_rowid=False,
 )

@@ -126,6 +126,12 @@ RULES = (
         slices.older(history_tables.history_days, "at"),
     ),
     Rule(
+        "workspace_groups",
+        "counts of workspaces by group",
+        lambda keep: keep.history_minutes,
+        slices.older(history_tables.workspace_groups, "at"),
+    ),
+    Rule(
         "snapshot_sources",
         "sources whose last hour has gone",
         lambda keep: keep.history_hours,

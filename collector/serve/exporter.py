@@ -18,7 +18,10 @@ from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.sources import SourceState, sources
 from collector.rollup.totals import Totals, totals
+from collector.rollup.workspace_groups import current_groups
+from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
+from collector.wire.workspace_groups import WorkspaceGroup
 
 MEDIA = ("text/plain", "application/openmetrics-text")
 MAX_RULE_LABELS = 100
@@ -31,15 +34,19 @@ async def get_metrics(request: web.Request) -> web.Response:
     They are rendered on a thread: the event loop goes on meanwhile.
     """
     app = request.app
-    sums, given = await app[STORE].read(lambda connection: (totals(connection), sources(connection)))
+    now = app[NOW]()
+    sums, given, groups = await app[STORE].read(
+        lambda connection: (totals(connection), sources(connection), current_groups(connection, now=now))
+    )
     read = [
         *_csp(sums),
         _noise(sums.matches, app[NOISE].rules),
         *_deployment(app[SNAPSHOTS].current),
         _deployments(app[SNAPSHOTS].of.values()),
         _sources(given),
+        _groups(groups),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
-        *_jobs(app[SCHEDULE], app[NOW]()),
+        *_jobs(app[SCHEDULE], now),
     ]
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     text = await asyncio.to_thread(lambda: encode(_registry(read)))
@@ -113,6 +120,15 @@ def _sources(given: Iterable[SourceState]) -> Metric:
     for state in given:
         last.add_metric([state.deployment, state.source.value], state.last_success_at / 1000)
     return last
+
+
+def _groups(groups: Iterable[tuple[str, WorkspaceGroup]]) -> Metric:
+    counted = families.GROUPS.empty()
+    for deployment, group in groups:
+        labels = [deployment, group.key.organization, group.key.template, str(group.key.prebuilt).lower()]
+        for status in WorkspaceCounts.__struct_fields__:
+            counted.add_metric([*labels, status], getattr(group, status))
+    return counted
 
 
 def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:

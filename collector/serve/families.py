@@ -66,6 +66,11 @@ SOURCE_SUCCESS_AT = Family(
     "When the source last gave a snapshot or telemetry of the deployment; of 300 at most.",
     ("deployment", "source"),
 )
+GROUPS = Family(
+    "collector_deployment_group_workspaces",
+    "Workspaces of Coder servers that are asked, by what they have in common; 400 groups at most. Prebuilt: not claimed yet.",
+    ("deployment", "organization", "template", "prebuilt", "status"),
+)
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
@@ -88,5 +93,6 @@ COLLECTED = (
     SNAPSHOT_AT,
     DEPLOYMENTS,
     SOURCE_SUCCESS_AT,
+    GROUPS,
 )
 OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

@@ -23,8 +23,8 @@ Prometheus reads them from a listener of its own, by default `http://127.0.0.1:2
 credential is asked for). `/metrics` on the ordinary address gives the same to owners and auditors. Turn the listener off
 with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
 
-Every label value comes from a closed list, from the names of your projects or the ids of your deployments. No host, URL or
-user name is ever a label.
+Every label value comes from a closed list, from the names of your projects, or from the ids, organizations and templates of
+your deployments, of which there are at most 400. No host, URL or user name is ever a label.
 """
 
 COLLECTED = """
@@ -64,6 +64,7 @@ VALUES: dict[str, Iterable[str]] = {
     "percentile": ("50", "95"),
     "source": tuple(Source),
     "approximate": ("true", "false"),
+    "prebuilt": ("true", "false"),
 }
 
 TABLE = ["| metric | type | labels | meaning |", "|---|---|---|---|"]

@@ -1,4 +1,4 @@
-"""Snapshots summed up by five minutes, hours and days, their sources, and views for who reads PostgreSQL directly.
+"""Snapshots summed up by five minutes, hours and days, their sources, counts of workspaces, and views for PostgreSQL.
 
 Revision: 0009
 Revises: 0008
@@ -18,11 +18,12 @@ SESSIONS = tuple(f"session_count_{app}" for app in ("vscode", "ssh", "jetbrains"
 LATENCIES = ("connection_latency_p50_ms", "connection_latency_p95_ms")
 SUMS = ("rx_bytes", "tx_bytes")
 IN_ORDER = (*STATES, *LATENCIES, *SUMS, *SESSIONS)
-VIEW = "stats_history"
+SPANS = {"history_minutes": 300, "history_hours": 3_600, "history_days": 86_400}  # seconds
+GROUPS = ("counted_at", "pending", "building", "running", "failed", "stopped", "total", "running_max", "total_max")
 
 
 def upgrade() -> None:
-    for name in ("history_minutes", "history_hours", "history_days"):
+    for name, span in SPANS.items():
         op.create_table(
             name,
             sa.Column("deployment", sa.Text(), nullable=False),
@@ -37,6 +38,7 @@ def upgrade() -> None:
             sqlite_with_rowid=False,
         )
         op.create_index(op.f(f"ix_{name}_at"), name, ["at"], unique=False)
+        op.execute(_folded(name, span * 1000))
     op.create_table(
         "snapshot_sources",
         sa.Column("deployment", sa.Text(), nullable=False),
@@ -47,14 +49,28 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_snapshot_sources_last_success_at"), "snapshot_sources", ["last_success_at"], unique=False)
+    op.create_table(
+        "workspace_groups",
+        sa.Column("deployment", sa.Text(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("organization", sa.Text(), nullable=False),
+        sa.Column("template", sa.Text(), nullable=False),
+        sa.Column("prebuilt", sa.Boolean(), nullable=False),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in GROUPS),
+        sa.PrimaryKeyConstraint("deployment", "at", "organization", "template", "prebuilt", name=op.f("pk_workspace_groups")),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(op.f("ix_workspace_groups_at"), "workspace_groups", ["at"], unique=False)
     if op.get_context().dialect.name == "postgresql":
-        op.execute(_view())
+        op.execute(_stats_view())
+        op.execute(_groups_view())
 
 
 def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
-        op.execute(f"DROP VIEW {VIEW}")
-    for name in ("snapshot_sources", "history_days", "history_hours", "history_minutes"):
+        op.execute("DROP VIEW workspace_groups_history")
+        op.execute("DROP VIEW stats_history")
+    for name in ("workspace_groups", "snapshot_sources", "history_days", "history_hours", "history_minutes"):
         op.drop_table(name)
 
 
@@ -68,11 +84,37 @@ def _measured(measure: str) -> Iterator[sa.Column[Any]]:
         yield sa.Column(f"{measure}_avg", sa.Double(), nullable=False)
 
 
-def _view() -> str:
+def _folded(name: str, span_ms: int) -> str:
+    """What the snapshots that are there add up to: from now on they are kept for less long."""
+    gauges, last = (*STATES, *SESSIONS), ("aggregated_from", "collected_at", "next_update_at", *IN_ORDER)
+    seen = {column: f"CASE WHEN {column} >= 0 THEN {column} END" if column in LATENCIES else column for column in IN_ORDER}
+    sums = {f"{column}_{end}": f"{end}({seen[column]})" for column in IN_ORDER for end in ("min", "max")}
+    sums |= {f"{column}_avg": f"avg(CAST({column} AS DOUBLE PRECISION))" for column in gauges}
+    at = f"collected_at - collected_at % {span_ms}"
+    return f"""
+        INSERT INTO {name} (deployment, at, source, samples, {", ".join((*last, *sums))})
+        SELECT one.deployment, span.at, one.source, span.samples,
+            {", ".join([*(f"one.{column}" for column in last), *(f"span.{column}" for column in sums)])}
+        FROM (
+            SELECT deployment, source, {at} AS at, count(*) AS samples, max(collected_at) AS last,
+                {", ".join(f"{value} AS {column}" for column, value in sums.items())}
+            FROM snapshots GROUP BY deployment, source, {at}
+        ) AS span
+        JOIN snapshots AS one ON one.deployment = span.deployment AND one.collected_at = span.last
+    """  # noqa: S608 - every part of it stands above
+
+
+def _stats_view() -> str:
     """A union, through which nobody can write; a condition on ``span_seconds`` leaves the other tables unread."""
-    spans = {"snapshots": 0, "history_minutes": 300, "history_hours": 3_600, "history_days": 86_400}
-    parts = [_selected(table, span) for table, span in spans.items()]
-    return f"CREATE VIEW {VIEW} AS {' UNION ALL '.join(parts)}"
+    parts = [_selected(table, span) for table, span in {"snapshots": 0, **SPANS}.items()]
+    return f"CREATE VIEW stats_history AS {' UNION ALL '.join(parts)}"
+
+
+def _groups_view() -> str:
+    """With DISTINCT, which changes nothing, nobody can write through it."""
+    columns = ["deployment", "at AS at_ms", "to_timestamp(at / 1000.0) AS at", "organization", "template", "prebuilt"]
+    columns += ["to_timestamp(counted_at / 1000.0) AS counted_at", *GROUPS[1:]]
+    return f"CREATE VIEW workspace_groups_history AS SELECT DISTINCT {', '.join(columns)} FROM workspace_groups"  # noqa: S608 - as above
 
 
 def _selected(table: str, span: int) -> str:

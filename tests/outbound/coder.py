@@ -41,6 +41,8 @@ class Coder:
     delays_ms: list[int] = field(default_factory=list)  # of the next answers
     elsewhere: str = ""  # where it redirects to
     down: bool = False
+    workspaces: list[dict[str, Any]] = field(default_factory=list)  # that the token's user may see
+    unseen: int = 0  # running ones that it may not
 
     def work(self) -> None:
         """Make what was due until now."""
@@ -66,6 +68,7 @@ class Coder:
         app = web.Application()
         app.router.add_get("/api/v2/deployment/stats", self.stats)
         app.router.add_get("/api/v2/buildinfo", self.buildinfo)
+        app.router.add_get("/api/v2/workspaces", self.listed)
         return app
 
     async def stats(self, request: web.Request) -> web.StreamResponse:
@@ -93,6 +96,11 @@ class Coder:
         """Who it is."""
         return self._answer({"version": self.version, "deployment_id": DEPLOYMENT, "telemetry": True})
 
+    async def listed(self, request: web.Request) -> web.Response:
+        """A page of the workspaces."""
+        first, most = int(request.query["offset"]), int(request.query["limit"])
+        return self._answer({"workspaces": self.workspaces[first : first + most], "count": len(self.workspaces)})
+
     def _answer(self, body: dict[str, Any]) -> web.Response:
         date = datetime.fromtimestamp((self.clock.now + self.ahead_ms) // 1000, UTC)
         return web.json_response(body, headers={"Date": format_datetime(date, usegmt=True)})
@@ -105,7 +113,7 @@ class Coder:
             "next_update_at": self._time(at + INTERVAL_MS, "001"),
             "workspaces": {
                 **dict.fromkeys(("pending", "building", "failed", "stopped"), 0),
-                "running": len(self.made),
+                "running": (len(self.workspaces) + self.unseen) or len(self.made),
                 "connection_latency_ms": {p50: 12.5, p95: -1},
                 "rx_bytes": 7_000,
                 "tx_bytes": 3_000,
@@ -119,3 +127,19 @@ class Coder:
         hours = 0 if self.zone == "Z" else int(self.zone[:3])
         moment = datetime.fromtimestamp(at // 1000 + hours * 3600, UTC)
         return f"{moment:%Y-%m-%dT%H:%M:%S}.{at % 1000:03}{finer}{self.zone}"
+
+
+def workspace(number: int, status: str = "running", **changes: Any) -> dict[str, Any]:
+    """A workspace as the server lists it, in part: agents and resources are left out."""
+    return {
+        "id": f"00000000-0000-4000-8000-{number:012}",
+        "owner_id": "00000000-0000-4000-8000-0000000000a3",
+        "owner_name": "grace",
+        "organization_id": "00000000-0000-4000-8000-0000000000a1",
+        "organization_name": "coder",
+        "template_id": "00000000-0000-4000-8000-0000000000a2",
+        "template_name": "docker",
+        "latest_build": {"status": status, "transition": "start"},
+        "name": f"space-{number}",
+        **changes,
+    }

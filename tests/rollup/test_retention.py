@@ -34,6 +34,11 @@ SNAPSHOT = {column.name: 0 for column in tables.snapshots.c if column.name not i
     "source": "reports"
 }
 POINT = {column.name: 0 for column in history_tables.history_hours.c} | {"source": "reports"}
+GROUP = {column.name: 0 for column in history_tables.workspace_groups.c} | {
+    "organization": "o",
+    "template": "t",
+    "prebuilt": False,
+}
 WORKSPACE = {"deployment": "d", "name": "billing", "owner_id": "o", "template_id": "t"}
 KEY = {"deployment": "d", "kind": "feed", "secret_hash": b"x", "created_at": 0}
 TOKEN = {"user_id": "u", "secret_hash": b"x", "created_at": 0}
@@ -60,6 +65,11 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
     "history_minutes": (NOW - KEEP.history_minutes, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
     "history_hours": (NOW - KEEP.history_hours, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
     "history_days": (NOW - KEEP.history_hours, lambda at: POINT | {"deployment": f"d{at % 2}", "at": at}, []),
+    "workspace_groups": (
+        NOW - KEEP.history_minutes,
+        lambda at: GROUP | {"deployment": f"d{at % 2}", "at": at},
+        [],
+    ),
     "snapshot_sources": (
         NOW - KEEP.history_hours,
         lambda at: {"deployment": str(at), "source": "reports", "last_success_at": at},
