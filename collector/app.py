@@ -194,6 +194,7 @@ async def _set_up_aibridge(app: web.Application, settings: Settings, prices: Pri
     app[aibridge_usage.PRICES] = aibridge_usage.Prices(prices)
     app[aibridge.AIBRIDGE] = aibridge.Aibridge(
         secret=await app[STORE].transact(service_secret),
+        enabled=settings.aibridge_enabled,
         store_prompts=settings.aibridge_store_prompts,
         structured_logging=settings.aibridge_structured_logging,
     )

@@ -96,6 +96,7 @@ class Settings:
     history_hours_retention: timedelta
     upstreams: tuple[Upstream, ...]
     workspace_retention: timedelta
+    aibridge_enabled: bool
     aibridge_retention: timedelta  # 0: for ever
     aibridge_structured_logging: bool
     aibridge_store_prompts: bool

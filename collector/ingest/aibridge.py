@@ -19,7 +19,7 @@ from collector.persist import aibridge
 from collector.persist.engine import storage_failed
 from collector.persist.writer import Writer
 from collector.wire.aibridge import AibridgeRecord, Receipt, Rejection
-from collector.wire.errors import CollectorError, Overloaded
+from collector.wire.errors import CollectorError, Forbidden, Overloaded
 from collector.wire.identity import IngestKey
 
 # What one transaction takes, 30 to 80 ms: browsers' reports are committed between two of them.
@@ -29,8 +29,9 @@ MAX_REJECTED = 1_000  # listed; further ones are counted
 
 
 class Aibridge(msgspec.Struct, frozen=True, kw_only=True):
-    """How records are taken: what the hashes are keyed with, whether texts are kept, whether records are logged."""
+    """Whether and how records are taken: what the hashes are keyed with, whether texts are kept and records logged."""
 
+    enabled: bool
     secret: bytes
     store_prompts: bool
     structured_logging: bool
@@ -43,6 +44,8 @@ AIBRIDGE: web.AppKey[Aibridge] = web.AppKey("aibridge", Aibridge)
 async def post_aibridge(request: web.Request) -> web.Response:
     """Store the records of a log of any length. Sent again, whole or in part, it adds nothing."""
     # The budget of the key is not touched: a log is as slow as its own commits, one at a time.
+    if not request.app[AIBRIDGE].enabled:
+        raise Forbidden("No logs of AI gateways are taken.", "CODER_AIBRIDGE_ENABLED is false.")
     receipt = Receipt()
     try:
         await _read(request, receipt)

@@ -137,6 +137,15 @@ async def test_a_full_store_takes_nothing(tmp_path: Path) -> None:
         assert (await total(inside))["interceptions"] == 0
 
 
+async def test_it_can_be_switched_off(tmp_path: Path) -> None:
+    """Then no log is taken, and usage is readable all the same."""
+    async with running("sqlite", tmp_path, CODER_AIBRIDGE_ENABLED="false") as inside:
+        async with inside.client.post(ROUTE, data=DEVELOPMENT, headers=inside.feed) as response:
+            assert response.status == 403
+            assert (await response.json())["detail"] == "CODER_AIBRIDGE_ENABLED is false."
+        assert (await total(inside))["interceptions"] == 0
+
+
 async def test_usage_is_asked_for_by_group(inside: Inside) -> None:
     """Each result names its group, and says what is wrong with a parameter."""
     await posted(inside, DEVELOPMENT)

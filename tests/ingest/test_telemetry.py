@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from collector.wire.identity import KeyKind
 from tests import messages
 from tests.inside import Inside, running
 
+PAYLOADS = Path(__file__).parent.parent / "payloads" / "telemetry"
 STATS = f"/api/v2/deployment/stats?deployment={messages.DEPLOYMENT}"
 
 
@@ -75,6 +77,39 @@ async def test_again_and_from_a_replica_changes_nothing(inside: Inside) -> None:
     twice = await stats(inside)
 
     assert (twice["workspaces"], twice["session_count"]) == (once["workspaces"], once["session_count"])
+
+
+async def test_the_messages_of_a_server(migrated_url: str, tmp_path: Path) -> None:
+    """Its workspaces by state; again or from a replica they are the same; a partial adds its own; nothing private is stored.
+
+    One of them is cancelled, which is in no state, and a prebuilt one counts like every other.
+    """
+    sent = {name: (PAYLOADS / f"{name}.json").read_bytes() for name in ("deployment", "snapshot", "partial")}
+    replica = json.dumps(json.loads(sent["deployment"]) | {"machine_id": "another"}).encode()
+    asked = f"/api/v2/deployment/stats?deployment={json.loads(sent['snapshot'])['deployment_id']}"
+    async with running(migrated_url, tmp_path) as inside:
+
+        async def told(path: str, body: bytes) -> dict[str, int]:
+            assert await send(inside, path, body) == 202
+            await refreshed(inside)
+            return counts(await inside.get(asked)) if path == "/snapshot" else {}
+
+        await told("/deployment", sent["deployment"])
+        expected = {"pending": 1, "building": 2, "running": 2, "failed": 1, "stopped": 1}
+        assert await told("/snapshot", sent["snapshot"]) == expected
+        assert await told("/snapshot", sent["snapshot"]) == expected
+        await told("/deployment", replica)
+        assert await told("/snapshot", sent["snapshot"]) == expected
+        assert await told("/snapshot", sent["partial"]) == expected | {"pending": 2}
+        _, stored = on_disk(tmp_path)
+
+    secrets = set(
+        re.findall(rb"eyJ[\w.-]+|[\w.+-]+@[\w.-]+|\b(?:\d{1,3}\.){3}\d{1,3}\b|2001:db8:[\w:]*", b"".join(sent.values()))
+    )
+    assert len(secrets) > 2
+    assert b"example-deleting" in stored or migrated_url.startswith("postgres")
+    for secret in secrets:
+        assert secret not in stored, secret
 
 
 async def test_a_partial_snapshot_adds(inside: Inside) -> None:

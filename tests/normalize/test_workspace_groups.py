@@ -82,7 +82,9 @@ def test_names_are_one_line() -> None:
     assert (first.key.template, second.key.template) == ("a b", "an id")
 
 
-_ANY = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just({"status": 5}) | st.just([])
+_ANY: st.SearchStrategy[Any] = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just({"status": 5}) | st.just([])
+)
 _CHANGES = st.dictionaries(st.sampled_from(list(workspace(1))), _ANY, max_size=3)
 _ROWS = st.lists(_CHANGES.map(lambda changes: workspace(1, **changes)), max_size=3)
 
