@@ -15,7 +15,9 @@ from tests.service import Service, run_service
 
 SIZE = 100_000_000
 TOKENS = ("input", "output", "cache_read_input", "cache_creation_input")
-GROWTH_MB = 24  # over a tenth of it: pages of a larger database in SQLite's cache, and a heap that has holes
+GROWTH_MB = (
+    40  # over a tenth of the log: the pages of a larger database that SQLite keeps, which are bounded, and holes in the heap
+)
 
 
 def resident_mb(pid: int) -> float:
@@ -59,7 +61,7 @@ def test_a_log_of_a_hundred_megabytes(tmp_path: Path, capsys: pytest.CaptureFixt
     with capsys.disabled():
         size = file.stat().st_size / 1e6
         sys.stdout.write(
-            f"\n{size:.0f} MB, {lines:,} lines: {growth:.0f} MB more memory at the most; {shown.splitlines()[-1]}\n"
+            f"\n{size:.0f} MB, {lines:,} lines: {growth:.0f} MB over the peak of 10 MB; {shown.splitlines()[-1]}\n"
         )
     assert (receipt["accepted"], receipt["duplicate"], receipt["rejected_count"]) == (lines, 0, 0)
     assert (again["accepted"], again["duplicate"]) == (0, lines)

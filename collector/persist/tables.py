@@ -211,7 +211,7 @@ snapshots = Table(
     metadata,
     Column("deployment", Text, primary_key=True),
     Column("collected_at", BigInteger, primary_key=True),
-    Column("source", Text, nullable=False),  # reports, later also upstream and telemetry
+    Column("source", Text, primary_key=True),  # reports, upstream or telemetry
     *numbers("aggregated_from", "next_update_at"),
     *numbers("pending", "building", "running", "failed", "stopped"),
     Column("connection_latency_p50_ms", Double, nullable=False),  # -1: no latency seen

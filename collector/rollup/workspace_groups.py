@@ -9,7 +9,7 @@ from collector.rollup.snapshot import utc
 from collector.wire.errors import InvalidInput, Validation
 from collector.wire.workspace_groups import GroupHistory, GroupKey, GroupPoint, WorkspaceGroup
 
-MAX_POINTS = 10_000
+MAX_POINTS = 5_000
 CURRENT_MS = 3_600_000  # what has not been counted for so long is not told as what there is
 MOST_CURRENT = 400  # groups of all deployments: metric labels are made of them
 

@@ -23,6 +23,8 @@ GROUPS = ("counted_at", "pending", "building", "running", "failed", "stopped", "
 
 
 def upgrade() -> None:
+    # Two sources may have a snapshot of the same millisecond.
+    _key_snapshots_by("deployment", "collected_at", "source")
     for name, span in SPANS.items():
         op.create_table(
             name,
@@ -70,8 +72,16 @@ def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         op.execute("DROP VIEW workspace_groups_history")
         op.execute("DROP VIEW stats_history")
+    op.execute("DELETE FROM snapshots WHERE source <> 'reports'")  # what made them is not there before this revision
+    _key_snapshots_by("deployment", "collected_at")
     for name in ("workspace_groups", "snapshot_sources", "history_days", "history_hours", "history_minutes"):
         op.drop_table(name)
+
+
+def _key_snapshots_by(*columns: str) -> None:
+    with op.batch_alter_table("snapshots", table_kwargs={"sqlite_with_rowid": False}) as batch:
+        batch.drop_constraint(op.f("pk_snapshots"), type_="primary")
+        batch.create_primary_key(op.f("pk_snapshots"), list(columns))
 
 
 def _measured(measure: str) -> Iterator[sa.Column[Any]]:
@@ -100,7 +110,7 @@ def _folded(name: str, span_ms: int) -> str:
                 {", ".join(f"{value} AS {column}" for column, value in sums.items())}
             FROM snapshots GROUP BY deployment, source, {at}
         ) AS span
-        JOIN snapshots AS one ON one.deployment = span.deployment AND one.collected_at = span.last
+        JOIN snapshots AS one ON one.deployment = span.deployment AND one.source = span.source AND one.collected_at = span.last
     """  # noqa: S608 - every part of it stands above
 
 

@@ -114,6 +114,16 @@ async def test_two_sources_do_not_count_twice(store: Store) -> None:
     assert [(point.source, point.samples) for point in reports.points] == [("reports", 10), ("reports", 10)]
 
 
+async def test_two_sources_of_one_moment_are_both_kept(store: Store) -> None:
+    """A snapshot that was polled is not lost because another source has one of the same millisecond."""
+    own = snapshot(BEGIN, running=9)
+    await fill(store, own, msgspec.structs.replace(own, source=Source.UPSTREAM))
+
+    for source in (Source.REPORTS, Source.UPSTREAM):
+        (point, *_) = (await history_of(store, days=1 / 144, step=300, source=source)).points
+        assert (point.source, point.samples) == (source, 1)
+
+
 async def test_the_view_tells_it_in_sql(store: Store) -> None:
     """On PostgreSQL stats_history has snapshots, five minutes, hours and days in one shape, and nobody can write to it."""
     views = await store.read(lambda connection: inspect(connection).get_view_names())
