@@ -6,11 +6,11 @@ import argparse
 
 from sqlalchemy import Connection
 
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of
 from collector.config.flags import add_flags
 from collector.persist.agents import create_agent, revoke_agent
 from collector.persist.meta import deployment_id
+from collector.wire.clock import wall_clock
 
 
 def add(commands: Subcommands) -> None:

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_reading, settings_of
 from collector.config.flags import add_flags
 from collector.rollup.openmetrics import LABEL_NAME, openmetrics
+from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidInput
 
 

@@ -6,6 +6,7 @@ import argparse
 
 import prometheus_client
 
+import collector.app  # noqa: F401 — the page names every instrument of the service, which stand at the top of its modules
 from collector.cli.command import Subcommands
 from collector.serve.metrics_reference import reference
 

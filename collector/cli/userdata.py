@@ -6,12 +6,12 @@ import argparse
 
 from sqlalchemy import Connection
 
-from collector.app import wall_clock
 from collector.cli.command import STORE_OPTIONS, Subcommands, in_transaction, settings_of
 from collector.config.flags import add_flags
 from collector.normalize.identity import NOBODY, Identities, UserIdentity
 from collector.persist.meta import service_secret
 from collector.persist.userdata import erase, remember_erased
+from collector.wire.clock import wall_clock
 
 
 def add(commands: Subcommands) -> None:

@@ -44,9 +44,14 @@ async def get_ssh(request: web.Request) -> web.Response:
     return json_response(request.app[SSH])
 
 
-@Operation(answer=DeploymentStats, query=(DEPLOYMENT_ID,), refuses=(NotReady, NotFound))
+@Operation(
+    answer=DeploymentStats,
+    headers={"X-Collector-Source": "What it was made from: reports, upstream or telemetry."},
+    query=(DEPLOYMENT_ID,),
+    refuses=(NotReady, NotFound),
+)
 async def get_stats(request: web.Request) -> web.Response:
-    """The newest snapshot of a deployment; 400 until there is one. ``X-Collector-Source`` says what it was made from."""
+    """The newest snapshot of a deployment; 400 until there is one."""
     snapshot = request.app[SNAPSHOTS].of.get(await deployment_of(request))
     if snapshot is None:
         raise NotReady("Deployment stats are still processing!")

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import Connection, delete
 
 from collector.__main__ import main
-from collector.app import wall_clock
 from collector.http.appkeys import STORE
 from collector.persist.history_tables import history_minutes
 from collector.persist.tables import snapshots
 from collector.rollup.snapshot import store, utc
+from collector.wire.clock import wall_clock
 from tests.inside import Inside
 from tests.requirements import program
 from tests.rollup.test_history import snapshot
