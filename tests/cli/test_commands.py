@@ -206,7 +206,7 @@ def test_every_command_is_found_alone(capsys: pytest.CaptureFixture[str]) -> Non
         assert capsys.readouterr().out.startswith(f"usage: collector {command} ")
     with pytest.raises(SystemExit):
         main(["--help"])
-    listed = re.findall(r"^    (\w+)  ", capsys.readouterr().out, re.MULTILINE)
+    listed = re.findall(r"^    ([\w-]+)(?:  |$)", capsys.readouterr().out, re.MULTILINE)
     assert sorted(listed) == sorted(MODULES)
 
 

@@ -114,6 +114,7 @@ async def test_history_has_no_gap_and_no_duplicate(polled: Polled, ahead_ms: int
 
 async def test_its_source_is_that_of_its_deployment(polled: Polled, tmp_path: Path) -> None:
     """What a server is to be shown by holds once it has said which deployment it is, unless that was said by its id."""
+    polled.clock.now += 1_000  # by then there is a snapshot
     async with TestServer(polled.coder.routes()) as server:
         upstream = Upstream(url=str(server.make_url("/")), token_file=str(tmp_path / "token"), source="reports")
         for said, expected in (({}, Source.REPORTS), ({DEPLOYMENT: Source.TELEMETRY}, Source.TELEMETRY)):
