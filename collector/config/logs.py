@@ -32,7 +32,8 @@ SILENT = "aiohttp.access"
 _LEVELS = {"warning": "warn"}
 _PLAIN = re.compile(r"[A-Za-z0-9_./@+,-]+")
 _QUERY = re.compile(r"\?[\w%&=+;~/@$*.-][^\s\"<>]*")
-_CREDENTIAL = re.compile(r"\b([A-Za-z0-9]{10})-?[A-Za-z0-9]{22}\b")  # a token or a key, which begins with its id
+# A token or a key, which begins with its id. What has hexadecimal digits alone is none, but a trace or a hash.
+_CREDENTIAL = re.compile(r"\b(?![0-9a-f]{32}\b)([A-Za-z0-9]{10})-?[A-Za-z0-9]{22}\b")
 _USERINFO = re.compile(r"(?<=://)[^\s/@]*@")
 
 # One list for the life of the process: loggers that were used once keep a reference to it.

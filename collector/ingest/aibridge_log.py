@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextvars import Context
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +40,11 @@ log = structlog.get_logger("coderd.aibridgedserver")
 
 async def log_records(records: Sequence[AibridgeRecord]) -> None:
     """Log each of ``records``, in order."""
+    # In a context of its own: the line is a server's, and the id of the request that brought it is no part of it.
+    await asyncio.create_task(_log_records(records), context=Context())
+
+
+async def _log_records(records: Sequence[AibridgeRecord]) -> None:
     for number, record in enumerate(records, 1):
         log.info(MESSAGES[type(record)], **_span(record), **fields(record))
         if number % AT_ONCE == 0:
