@@ -144,6 +144,7 @@ async def flooded(directory: Path, reports: int) -> None:
     assert size < LIMIT_BYTES
 
 
+@pytest.mark.slow
 async def test_a_flood_of_what_is_known(tmp_path: Path) -> None:
     """28,000 reports of 200 violations: exact counts, a small file, and answers as fast as before."""
     await flooded(tmp_path, 28_000)
@@ -224,6 +225,7 @@ async def all_distinct(directory: Path, reports: int) -> None:
     assert statistics.median(waited) < 1, "the list is answered while the flood comes in"
 
 
+@pytest.mark.slow
 async def test_a_flood_of_what_nobody_has_seen(tmp_path: Path) -> None:
     """3,000 reports, all distinct: a bounded number of violations, the rest counted together, the service answers."""
     await all_distinct(tmp_path, 3_000)

@@ -165,6 +165,7 @@ async def test_what_is_no_telemetry_is_refused(tmp_path: Path, body: bytes) -> N
         assert await send(inside, "/snapshot", body) == 400
 
 
+@pytest.mark.slow
 async def test_several_megabytes_are_taken(tmp_path: Path) -> None:
     """A snapshot of thousands of workspaces, larger than any other intake's limit, is 202; one over its own is 413."""
     many = [messages.workspace(number, name="w" * 250) for number in range(20_000)]
