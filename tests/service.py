@@ -10,7 +10,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ READY_WITHIN = 30.0  # seconds; a start takes about one
 STOPPED_WITHIN = 30.0
 SECRETS = "first-start-secrets.json"
 ROOT = Path(__file__).resolve().parent.parent
+SERVE = (sys.executable, "-m", "collector", "serve")
 
 
 @dataclass
@@ -34,6 +35,8 @@ class Service:
     env: dict[str, str]
     url: str
     prometheus_url: str
+    command: Sequence[str] = SERVE
+    descriptors: Sequence[int] = ()  # that the process inherits
     process: subprocess.Popen[bytes] = field(init=False)
     admin_token: str = field(init=False)
     browser_key: str = field(init=False)
@@ -48,9 +51,10 @@ class Service:
         """Start it, and return when it is ready and its secrets are known."""
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "collector", "serve"],
+                self.command,
                 cwd=ROOT,
                 env=self.env,
+                pass_fds=self.descriptors,
                 stdin=subprocess.DEVNULL,  # no terminal: the secrets go to a file
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -131,9 +135,8 @@ def environment(data: Path, **options: str) -> dict[str, str]:
 
 def serve_and_fail(data: Path, **options: str) -> subprocess.CompletedProcess[str]:
     """A start that ends by itself, with what it said."""
-    command = [sys.executable, "-m", "collector", "serve"]
     return subprocess.run(
-        command, cwd=ROOT, env=environment(data, **options), check=False, capture_output=True, text=True, timeout=60
+        SERVE, cwd=ROOT, env=environment(data, **options), check=False, capture_output=True, text=True, timeout=60
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
@@ -22,6 +23,8 @@ from collector.wire.errors import InvalidOption
 
 KEEPALIVE_S = 75  # longer than what proxies keep their connections for, so that it is they who close them
 LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 — of what listens everywhere, what can be opened
+BACKLOG = 1024  # connections that wait to be accepted
+LISTENERS = ("http", "https", "prometheus")
 METRICS_SHUTDOWN_S = 1.0  # a scrape is lost without harm, and what browsers sent is still to be drained
 
 
@@ -44,11 +47,15 @@ class Addresses(NamedTuple):
 
 
 @asynccontextmanager
-async def listening(app: web.Application, settings: Settings) -> AsyncIterator[Addresses]:
+async def listening(
+    app: web.Application, settings: Settings, inherited: Mapping[str, Sequence[socket.socket]] | None = None
+) -> AsyncIterator[Addresses]:
     """Start ``app`` and listen; gives the addresses. Leaving it drains: requests under way get their answer.
 
+    A listener whose sockets are ``inherited``, by the names of :data:`LISTENERS`, takes those in place of its address.
+
     Raises:
-        InvalidOption: an address cannot be listened on.
+        InvalidOption: an address cannot be listened on, or a socket is inherited that nothing would serve.
     """
     logging.getLogger("aiohttp.server").addFilter(FAULTS_OF_CLIENTS)
     runner = _runner(app, settings.shutdown_timeout.total_seconds())
@@ -57,7 +64,7 @@ async def listening(app: web.Application, settings: Settings) -> AsyncIterator[A
         await runner.setup()
         install(runner, doors(app))
         await metrics.setup()
-        yield await _listen(app, runner, metrics, settings)
+        yield await _listen(app, runner, metrics, settings, inherited or {})
     finally:
         await metrics.cleanup()
         await runner.cleanup()
@@ -74,24 +81,60 @@ def _runner(app: web.Application, shutdown_timeout: float) -> web.AppRunner:
     )
 
 
-async def _listen(app: web.Application, runner: web.AppRunner, metrics: web.AppRunner, settings: Settings) -> Addresses:
+def _check(settings: Settings, inherited: Mapping[str, Sequence[socket.socket]]) -> None:
+    """A socket that is open while nobody ever accepts from it would let clients wait without an end."""
+    enabled = {"http": settings.http_enable, "https": settings.tls_enable, "prometheus": settings.prometheus_enable}
+    for name in inherited:
+        if name not in LISTENERS:
+            raise InvalidOption(f"A socket named {name!r} is inherited. Expected as FileDescriptorName: {', '.join(LISTENERS)}")
+        if not enabled[name]:
+            raise InvalidOption(f"A socket named {name!r} is inherited, but {name} is not served")
+
+
+async def _listen(
+    app: web.Application,
+    runner: web.AppRunner,
+    metrics: web.AppRunner,
+    settings: Settings,
+    inherited: Mapping[str, Sequence[socket.socket]],
+) -> Addresses:
     """Open every listener."""
+    _check(settings, inherited)
     plain = secure = scraped = ""
     if settings.http_enable:
-        plain = f"http://{await _site(runner, settings.http_address, 'CODER_HTTP_ADDRESS')}"
+        plain = f"http://{await _reached(runner, inherited.get('http'), settings.http_address, 'CODER_HTTP_ADDRESS')}"
     if settings.tls_enable:
-        tls = app[CERTIFICATES].context
-        secure = f"https://{await _site(runner, settings.tls_address, 'CODER_TLS_ADDRESS', tls)}"
+        tls, given = app[CERTIFICATES].context, inherited.get("https")
+        secure = f"https://{await _reached(runner, given, settings.tls_address, 'CODER_TLS_ADDRESS', tls)}"
     if settings.prometheus_enable:
-        scraped = f"http://{await _site(metrics, settings.prometheus_address, 'CODER_PROMETHEUS_ADDRESS')}"
+        address, given = settings.prometheus_address, inherited.get("prometheus")
+        scraped = f"http://{await _reached(metrics, given, address, 'CODER_PROMETHEUS_ADDRESS')}"
     return Addresses(settings.access_url.rstrip("/") or secure or plain, plain or secure, scraped)
 
 
-async def _site(runner: web.AppRunner, address: HostPort, option: str, tls: ssl.SSLContext | None = None) -> HostPort:
-    """Listen on ``address``; where that is reached from this machine, with the port that the system chose for 0."""
+async def _reached(
+    runner: web.AppRunner,
+    inherited: Sequence[socket.socket] | None,
+    address: HostPort,
+    option: str,
+    tls: ssl.SSLContext | None = None,
+) -> HostPort:
+    """Listen on what is ``inherited``, else on ``address``; where that is reached from this machine.
+
+    The port is the one that the system chose for 0.
+    """
+    if inherited:
+        for listener in inherited:
+            await web.SockSite(runner, listener, ssl_context=tls, backlog=BACKLOG).start()
+        address = HostPort(*inherited[0].getsockname()[:2])
+    else:
+        await _site(runner, address, option, tls)
+    return HostPort(LOOPBACK.get(address.host, address.host), address.port or runner.addresses[-1][1])
+
+
+async def _site(runner: web.AppRunner, address: HostPort, option: str, tls: ssl.SSLContext | None) -> None:
     try:
-        await web.TCPSite(runner, address.host or None, address.port, ssl_context=tls, backlog=1024).start()
+        await web.TCPSite(runner, address.host or None, address.port, ssl_context=tls, backlog=BACKLOG).start()
     except OSError as error:
         words = os.strerror(error.errno) if error.errno and error.errno > 0 else error  # uvloop's own repeat the address
         raise InvalidOption(f"{option}: cannot listen on {address}: {words}") from error
-    return HostPort(LOOPBACK.get(address.host, address.host), address.port or runner.addresses[-1][1])

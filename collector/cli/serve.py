@@ -26,6 +26,7 @@ from collector.cli import firststart
 from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
 from collector.cli.listen import LOOPBACK, Addresses, listening
+from collector.cli.systemd import inherited, supervised
 from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import Loaded, load
 from collector.config.logs import configure_logging
@@ -83,7 +84,7 @@ async def serve(loaded: Loaded, background: Background | None = None) -> None:
         _hand_over(first, secrets_file)
     if background is not None:
         await past_day(app)
-    async with listening(app, settings) as addresses:
+    async with listening(app, settings, inherited(os.environ)) as addresses, supervised(os.environ):
         # What was imported and built stays for good: the collector of garbage need not look at it again and again, which
         # takes 60 ms of every full collection.
         gc.collect()

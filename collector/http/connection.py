@@ -6,6 +6,7 @@ log for each of them.
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import structlog
@@ -20,6 +21,8 @@ from collector.wire.errors import CollectorError, HeaderTooLong, InvalidInput, T
 # Bytes. aiohttp has one error for both and tells no more than the limit that was passed, so the two must differ.
 LONGEST_TARGET = 8190
 LONGEST_HEADER = 8192  # name and value
+
+ARRIVING_S = 1.0  # that what is on its way may take once nothing is accepted any more; a connection may also stay silent
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,19 @@ class Runner(web.AppRunner):
 
         return _Server(answered, self._version, request_factory=made.request_factory, **self._kwargs)
 
+    async def cleanup(self) -> None:
+        """Stop listening, take what clients are sending at this moment, then close as aiohttp does.
+
+        aiohttp closes a connection that was accepted but has sent nothing yet, and reads no further of a body. To its
+        client that is a broken connection, though nobody ever refused it.
+        """
+        for site in list(self.sites):
+            await site.stop()
+        if isinstance(self.server, _Server):
+            await asyncio.sleep(0)  # what was accepted last gets its task
+            await self.server.arrived(ARRIVING_S)
+        await super().cleanup()
+
 
 class _Server(web.Server):
     """Makes a :class:`_Connection` of every connection."""
@@ -60,6 +76,16 @@ class _Server(web.Server):
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, self._version, loop=self._loop, **self._kwargs)
 
+    async def arrived(self, within: float) -> None:
+        """Return when every connection has sent its request whole, or after ``within`` seconds."""
+        arriving = [asyncio.create_task(made.arrived()) for made in self.connections if isinstance(made, _Connection)]
+        if not arriving:
+            return
+        _, late = await asyncio.wait(arriving, timeout=within)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*arriving, return_exceptions=True)
+
 
 class _Connection(web.RequestHandler):
     __slots__ = ("_version",)
@@ -67,6 +93,16 @@ class _Connection(web.RequestHandler):
     def __init__(self, server: web.Server, version: str, **options: Any) -> None:
         super().__init__(server, **options)
         self._version = version
+
+    async def arrived(self) -> None:
+        """Return when the first request is here, with the body of the one that is being answered."""
+        if self._request_count == 0 and self._waiter is not None:
+            await asyncio.wait([self._waiter])  # which leaves it alone when this is cancelled
+        # Once it is here, its handler starts within a turn or two of the loop.
+        while self._waiter is None and self._current_request is None and self.transport is not None:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        if self._current_request is not None:
+            await self._current_request.content.wait_eof()
 
     def handle_error(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from collector.config.loading import load
 from collector.config.settings import Settings
 from collector.normalize.headers import report_headers
 from collector.persist.meta import FirstSecrets
+from collector.wire.errors import InvalidOption
 
 ELSEWHERE = "set CODER_ACCESS_URL for browsers elsewhere"
 FIRST = FirstSecrets(token="", browser_key="b" * 32, feed_key="f" * 32)
@@ -55,3 +57,19 @@ async def test_an_access_url_is_for_people_alone(tmp_path: Path) -> None:
     assert ELSEWHERE not in said
     for header in report_headers("https://csp.example.com", FIRST.browser_key):
         assert f"  {header}" in said.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("web", {}, "'web' is inherited. Expected as FileDescriptorName: http, https, prometheus"),
+        ("https", {}, "'https' is inherited, but https is not served"),
+        ("prometheus", {"CODER_PROMETHEUS_ENABLE": "false"}, "'prometheus' is inherited, but prometheus is not served"),
+    ],
+)
+async def test_a_socket_that_nobody_would_serve(tmp_path: Path, name: str, options: dict[str, str], said: str) -> None:
+    """Clients of an inherited socket that nothing accepts from would wait for ever, so the start fails and says why."""
+    loaded = load({}, {"COLLECTOR_DATA_DIR": str(tmp_path), "CODER_HTTP_ADDRESS": "127.0.0.1:0", **options})
+    with socket.create_server(("127.0.0.1", 0)) as handed, pytest.raises(InvalidOption, match=said):
+        async with listening(await create_app(loaded), loaded.settings, {name: [handed]}):
+            pass

@@ -125,3 +125,53 @@ async def test_what_no_middleware_catches_is_shown_as_nothing() -> None:
     assert [(line["event"], line["path"], repr(line["exc_info"])) for line in logged] == [
         ("request failed", "/there", "ZeroDivisionError('secret')")
     ]
+
+
+async def echo(request: web.Request) -> web.Response:
+    """What was sent."""
+    return web.Response(body=await request.read())
+
+
+@asynccontextmanager
+async def accepted() -> AsyncIterator[tuple[Runner, asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A runner, and both ways of a connection that it has accepted."""
+    app = web.Application()
+    app.router.add_post("/", echo)
+    runner = Runner(app, version=VERSION, keepalive_timeout=75)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    reader, writer = await asyncio.open_connection(*runner.addresses[0][:2])
+    async with asyncio.timeout(ANSWERED_WITHIN):
+        while runner.server is None or not runner.server.connections:  # noqa: ASYNC110 — nobody tells that one is made
+            await asyncio.sleep(0)
+        yield runner, reader, writer
+    writer.close()
+    await runner.cleanup()
+
+
+WHOLE = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody"
+
+
+@pytest.mark.parametrize("there", [0, 10, len(WHOLE) - 2], ids=["nothing", "part of the head", "part of the body"])
+async def test_what_is_on_its_way_when_it_stops(there: int) -> None:
+    """A client whose connection was accepted before the stop is answered, however little of its request was there."""
+    async with accepted() as (runner, reader, writer):
+        writer.write(WHOLE[:there])
+        stopping = asyncio.create_task(runner.cleanup())
+        for _ in range(100):  # turns of the loop, in which a stop that waits for nobody would be over
+            await asyncio.sleep(0)
+        assert runner.addresses == []
+        writer.write(WHOLE[there:])
+        received = await reader.read()
+        await stopping
+
+    assert received.startswith(b"HTTP/1.1 200 ")
+    assert received.endswith(b"\r\n\r\nbody")
+
+
+async def test_a_silent_connection_does_not_hold_up_the_stop() -> None:
+    """Browsers open connections in advance: one that says nothing is closed without an answer after a moment."""
+    async with accepted() as (runner, reader, _):
+        await runner.cleanup()
+
+        assert await reader.read() == b""
