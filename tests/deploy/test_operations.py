@@ -1,0 +1,100 @@
+"""docs/operations.md: its commands are run as they stand there, against real services and databases."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from collector.persist.migrate import revisions
+from tests.postgres import PostgresServer
+from tests.service import ROOT, Service, environment, run_service
+
+BLOCKS = dict(re.findall(r"<!-- test: (.+?) -->\n```\w+\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL))
+PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+
+
+def run(block: str, env: dict[str, str], place: Path, **variables: str) -> str:
+    """What the commands of a block printed in ``place``, each of which must succeed."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", BLOCKS[block]],
+        cwd=place,
+        env=env | {"PATH": PATH} | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def report(service: Service, number: int) -> None:
+    """Have a report about a violation of its own stored."""
+    fields = {
+        "document-uri": "https://a.example/",
+        "effective-directive": "img-src",
+        "blocked-uri": f"https://{number}.example",
+    }
+    url = f"{service.url}/csp/reports?key={service.browser_key}"
+    with urllib.request.urlopen(
+        urllib.request.Request(url, json.dumps({"csp-report": fields}).encode()), timeout=30
+    ) as response:
+        assert response.status == 200
+
+
+def origins(service: Service) -> list[str]:
+    """What was reported to be blocked."""
+    return sorted(found["blocked_origin"] for found in service.get("/api/v2/csp/violations")["results"])
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_backup_is_restored(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
+    """Copied while the service takes reports, and put in place of a database that went on since: just the copy is there."""
+    options, backups = {}, tmp_path / "backups"
+    backups.mkdir()
+    path = PATH
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        options["CODER_PG_CONNECTION_URL"] = server.fresh_url()
+        path = f"{server.binaries}:{PATH}"
+    with run_service(tmp_path, **options) as service:
+        report(service, 1)
+        run(f"back up {kind}", service.env, tmp_path, BACKUPS=str(backups), PATH=path)
+        report(service, 2)
+        assert origins(service) == ["https://1.example", "https://2.example"]
+        service.kill()  # the log of a database that was not closed must not be replayed into the copy
+
+        run(f"restore {kind}", service.env, tmp_path, BACKUPS=str(backups), PATH=path)
+        service.start()
+        assert origins(service) == ["https://1.example"]
+        report(service, 3)
+        assert origins(service) == ["https://1.example", "https://3.example"]
+
+
+def test_a_downgrade_ends_at_the_older_tables(tmp_path: Path) -> None:
+    """The newer version goes back, and forth again when it starts."""
+    with run_service(tmp_path) as service:
+        report(service, 1)
+        service.stop()
+        older = revisions()[-2]
+        assert run("downgrade", service.env, tmp_path, OLDER=older) == f"At {older}.\n"
+        service.start()
+        assert origins(service) == ["https://1.example"]
+
+
+def test_several_sites(tmp_path: Path) -> None:
+    """A file makes the projects, and the header of one of them is printed with its key."""
+    env = environment(tmp_path / "data")
+    (tmp_path / "data").mkdir()
+    subprocess.run([sys.executable, "-m", "collector", "migrate"], env=env, check=True, cwd=ROOT, capture_output=True)
+
+    printed = run("several sites", env, tmp_path)
+
+    assert "created shop\ncreated blog\n" in printed
+    assert "report-uri https://csp.example.com/csp/reports?key=" in printed
