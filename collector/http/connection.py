@@ -99,7 +99,7 @@ class _Connection(web.RequestHandler):
         if self._request_count == 0 and self._waiter is not None:
             await asyncio.wait([self._waiter])  # which leaves it alone when this is cancelled
         # Once it is here, its handler starts within a turn or two of the loop.
-        while self._waiter is None and self._current_request is None and self.transport is not None:  # noqa: ASYNC110
+        while self._waiter is None and self._current_request is None and self._task_handler is not None:  # noqa: ASYNC110
             await asyncio.sleep(0)
         if self._current_request is not None:
             await self._current_request.content.wait_eof()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.inside import Inside
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture
@@ -19,3 +20,15 @@ def its_database(inside: Inside, migrated_url: str, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("COLLECTOR_DATA_DIR", str(tmp_path))
     if migrated_url.startswith("postgres"):
         monkeypatch.setenv("CODER_PG_CONNECTION_URL", migrated_url)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_data(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty data directory, and a database that nobody has migrated; commands find both in the environment."""
+    data = tmp_path / "data"
+    data.mkdir()
+    monkeypatch.setenv("COLLECTOR_DATA_DIR", str(data))
+    if request.param == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        monkeypatch.setenv("CODER_PG_CONNECTION_URL", server.fresh_url())
+    return data

@@ -218,28 +218,14 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"collector {collector.__version__}\n"
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_migrate(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    kind: str,
-) -> None:
+def test_migrate(empty_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """--check says what is missing with exit code 1 and changes nothing; after the migration it is content with 0."""
-    data = tmp_path / "data"
-    data.mkdir()
-    monkeypatch.setenv("COLLECTOR_DATA_DIR", str(data))
-    if kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        monkeypatch.setenv("CODER_PG_CONNECTION_URL", server.fresh_url())
-
     assert main(["migrate", "--check"]) == 1
     assert main(["user", "create", "x", "--role", "member"]) == 1
     captured = capsys.readouterr()
     assert captured.out
     assert "collector migrate" in captured.err
-    assert list(data.iterdir()) == []
+    assert list(empty_data.iterdir()) == []
     assert main(["migrate"]) == 0
     assert main(["migrate", "--check"]) == 0
     assert main(["migrate"]) == 0

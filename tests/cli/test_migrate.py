@@ -9,22 +9,11 @@ import pytest
 from collector.__main__ import main
 from collector.persist.lockfile import only_one
 from collector.persist.migrate import revisions
-from tests.postgres import PostgresServer
 
 
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_back_and_forth(
-    request: pytest.FixtureRequest,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    kind: str,
-) -> None:
+@pytest.mark.usefixtures("empty_data")
+def test_back_and_forth(capsys: pytest.CaptureFixture[str]) -> None:
     """--list names the migrations, --to goes back to one of them and forth again; one that is not there changes nothing."""
-    monkeypatch.setenv("COLLECTOR_DATA_DIR", str(tmp_path))
-    if kind == "postgresql":
-        server: PostgresServer = request.getfixturevalue("postgres")
-        monkeypatch.setenv("CODER_PG_CONNECTION_URL", server.fresh_url())
     assert main(["migrate", "--list"]) == 0
     *_, before, last = listed = capsys.readouterr().out.split()
     assert listed == revisions()

@@ -55,7 +55,7 @@ def test_passwords_are_made_once(tmp_path: Path) -> None:
     """Each is its service's alone, the two sides of the database agree, and a second start changes none."""
     for name in ("collector", "grafana", "postgres"):
         (tmp_path / name).mkdir()
-    command = ["sh", ROOT / "deploy/compose/secrets.sh", tmp_path]
+    command: list[str | Path] = ["sh", ROOT / "deploy/compose/secrets.sh", tmp_path]
 
     def made() -> dict[str, tuple[int, int, str]]:
         subprocess.run(command, check=True)
