@@ -5,9 +5,8 @@ RUN python -m venv /opt/collector
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY collector ./collector
 COPY migrations ./migrations
-# Compiled here, since the root file system is read-only there.
-RUN /opt/collector/bin/pip install --no-cache-dir --constraint constraints.txt . \
- && /opt/collector/bin/python -m compileall -q /opt/collector/lib
+# pip compiles what it installs: there the root file system may be read-only.
+RUN /opt/collector/bin/pip install --no-cache-dir --constraint constraints.txt .
 
 FROM python:3.11-slim-bookworm
 # By numbers, so that a cluster can see that it is not root.
