@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from collector.config.options import OPTIONS
 from collector.persist.migrate import revisions
 from tests.postgres import PostgresServer
 from tests.service import ROOT, Service, environment, run_service
@@ -98,3 +99,17 @@ def test_several_sites(tmp_path: Path) -> None:
 
     assert "created shop\ncreated blog\n" in printed
     assert "report-uri https://csp.example.com/csp/reports?key=" in printed
+
+
+def test_retention_is_what_the_catalogue_says() -> None:
+    """Each option in the table has the default that stands beside it, and no retention that acts is left out."""
+    rows = re.findall(
+        r"^\| [^|`]+ \| (`C[A-Z_`, ]+`) \| ([`\w, ]+) \|$", (ROOT / "docs/operations.md").read_text(), re.MULTILINE
+    )
+    stated = {
+        name: default
+        for names, defaults in rows
+        for name, default in zip(re.findall(r"\w+", names), re.findall(r"\w+", defaults), strict=True)
+    }
+
+    assert stated == {option.env: option.default for option in OPTIONS if option.env.endswith("_RETENTION") and option.acts}
