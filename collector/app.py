@@ -83,7 +83,7 @@ ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT)  # what the Prometheus listener reads
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, exporter.EXPORTER)  # what the Prometheus listener reads
 
 
 async def create_app(
@@ -110,6 +110,7 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
+    app[exporter.EXPORTER] = exporter.Exporter()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
@@ -144,10 +145,12 @@ def _add_routes(app: web.Application, guard: Guard) -> None:
 
 
 def create_metrics_app(app: web.Application) -> web.Application:
-    """What the Prometheus listener serves: the metrics at every path, to everybody who reaches it."""
+    """What the Prometheus listener serves, to everybody who reaches it: all metrics at every path but those of the halves."""
     metrics = web.Application(middlewares=[observing(VERSION), errors_middleware])
     for key in SHARED:
         metrics[key] = app[key]  # type: ignore[misc] # each key has a type of its own
+    metrics.router.add_route("GET", "/metrics/deployment", exporter.get_deployment_metrics)
+    metrics.router.add_route("GET", "/metrics/replica", exporter.get_replica_metrics)
     metrics.router.add_route("GET", "/{path:.*}", exporter.get_metrics)
     return metrics
 
@@ -236,6 +239,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     if settings.feed_url:
         yield Job("update check", checker.check, updatecheck.EVERY)
     yield from upkeep.alerting(settings, store, writer, now=now)
+    yield from upkeep.coder_metrics(settings, app)
     yield from upkeep.polling(settings, writer, app[SNAPSHOTS], now=now)
 
 

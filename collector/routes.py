@@ -38,6 +38,8 @@ ROUTES = (
     Route("GET", "/healthz", health.get_healthz, Access.PUBLIC, limited=False),  # probes are never too many
     Route("GET", "/readyz", health.get_readyz, Access.PUBLIC, limited=False),
     Route("GET", "/metrics", exporter.get_metrics, Access.READ, Scope.METRICS),
+    Route("GET", "/metrics/deployment", exporter.get_deployment_metrics, Access.READ, Scope.METRICS),
+    Route("GET", "/metrics/replica", exporter.get_replica_metrics, Access.READ, Scope.METRICS),
     Route("GET", "/api/v2", general.get_root, Access.PUBLIC),
     Route("GET", "/api/v2/", general.get_root, Access.PUBLIC),
     Route("GET", "/api/v2/openapi.json", openapi.get_openapi, Access.PUBLIC),

@@ -8,10 +8,13 @@ from datetime import timedelta
 from functools import partial
 
 import structlog
+from aiohttp import web
 
 from collector.config.noise_rules import noise_rules
 from collector.config.settings import Settings
+from collector.http.appkeys import AGENT_METRICS, DEPLOYMENT, IDENTITIES, NOW, SNAPSHOTS, STORE
 from collector.normalize.filters import NoiseFilter
+from collector.normalize.identity import NOBODY, Identities, UserIdentity
 from collector.normalize.rejudge import Rejudge, digests
 from collector.outbound.messages import Shape
 from collector.outbound.upstream import Poller
@@ -20,11 +23,15 @@ from collector.outbound.workspace_groups import COUNT_EVERY, WorkspaceCounter
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
+from collector.rollup.coder_metrics import coder_moment
 from collector.rollup.noise import begin_rejudging, rejudge
 from collector.rollup.retention import Retentions
 from collector.rollup.schedule import Job
 from collector.rollup.snapshot import Snapshots
+from collector.serve.coder_families import Wanted
+from collector.serve.exporter import EXPORTER
 from collector.wire.alerts import AlertRules
+from collector.wire.identity import Agent
 
 ALERT_EVERY = timedelta(seconds=30)
 LOOK_WHAT_IS_DUE_EVERY = timedelta(seconds=1)
@@ -93,6 +100,32 @@ def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[
         rules=AlertRules(reports=settings.alert_reports, clients=settings.alert_clients, trend=settings.alert_trend),
     )
     yield Job("alerts", partial(tell, webhook, store.read, writer.write, now=now, random=random.random), ALERT_EVERY)
+
+
+def coder_metrics(settings: Settings, app: web.Application) -> Iterator[Job]:
+    """The job that makes the metrics under Coder's names, when they are asked for: as often as snapshots."""
+    if not settings.coder_metrics:
+        return
+    store, snapshots, sent, identities = app[STORE], app[SNAPSHOTS], app[AGENT_METRICS], app[IDENTITIES]
+    wanted = Wanted(settings.prometheus_collect_agent_stats, settings.prometheus_aggregate_agent_stats_by)
+
+    async def make() -> None:
+        now, current = app[NOW](), snapshots.current
+        # Their names have no label for it, so they are of one deployment: the one that answers when nobody names one.
+        deployment = app[DEPLOYMENT] if current is None else current.deployment
+        moment = await store.read(partial(coder_moment, deployment=deployment, now=now))
+        of_it = [(agent, series) for agent, series in sent.current(now) if agent.deployment == deployment]
+        await app[EXPORTER].keep_coder(moment, of_it, wanted, partial(_username, identities))
+
+    yield Job("coder metrics", make, settings.agent_stat_refresh_interval)
+
+
+def _username(identities: Identities, agent: Agent) -> str:
+    """What may be told of whose agent it is."""
+    kept = identities.user_id(agent.user_id)
+    if kept is None:
+        return NOBODY
+    return agent.username or kept if identities.kept is UserIdentity.PLAIN else kept
 
 
 def polling(settings: Settings, writer: Writer, snapshots: Snapshots, *, now: Callable[[], int]) -> Iterator[Job]:

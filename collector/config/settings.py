@@ -32,6 +32,9 @@ class Settings:
     support_links: tuple[Link, ...]
     prometheus_enable: bool
     prometheus_address: HostPort
+    prometheus_collect_agent_stats: bool
+    prometheus_aggregate_agent_stats_by: tuple[str, ...]  # of agent_name, template_name, username, workspace_name
+    coder_metrics: bool  # whether they are served under Coder's names too
     agent_stat_refresh_interval: timedelta
     health_check_refresh: timedelta
     health_check_threshold_database: timedelta

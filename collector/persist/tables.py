@@ -12,6 +12,7 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -202,6 +203,20 @@ workspaces = Table(
     Column("updated_at", BigInteger, nullable=False),
     # For retention: the rows of deleted workspaces are few, and no other write touches this index.
     Index("ix_workspaces_deleted", "updated_at", sqlite_where=text("deleted = 1"), postgresql_where=text("deleted")),
+)
+
+# How many builds of a workspace have ended, by what they were to do and whether they did; goes with the workspace. Six rows
+# a workspace at most.
+workspace_build_totals = Table(
+    "workspace_build_totals",
+    metadata,
+    Column("deployment", Text, primary_key=True),
+    Column("workspace_id", Text, primary_key=True),
+    Column("transition", Text, primary_key=True),
+    Column("succeeded", Boolean, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    ForeignKeyConstraint(["deployment", "workspace_id"], ["workspaces.deployment", "workspaces.id"], ondelete="CASCADE"),
+    sqlite_with_rowid=False,
 )
 
 # ── Snapshots ──────────────────────────────────────────────────────────────────────────────────────────────────────

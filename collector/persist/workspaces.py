@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Insert, case, or_
 
+from collector.persist import build_totals
 from collector.persist.engine import insert
 from collector.persist.statements import Statement
 from collector.persist.tables import workspaces as table
@@ -29,14 +30,16 @@ def store(connection: Connection, workspaces: Sequence[Workspace]) -> None:
     """Upsert ``workspaces`` in order, by (deployment, id).
 
     A build older than the known one leaves its whole row alone; an equal or a newer one replaces it. Without a build,
-    name, owner, template and deleted are replaced and the known build is kept.
+    name, owner, template and deleted are replaced and the known build is kept. A build that has ended is counted once.
     """
     if not workspaces:
         return
     # Sorted by key, because two PostgreSQL writers that lock rows crosswise deadlock; the sort is stable and executemany
     # runs row by row, so several messages about one workspace keep their order.
     ordered = sorted(workspaces, key=lambda workspace: (workspace.deployment, workspace.id))
+    ended = build_totals.newly_ended(connection, ordered)
     WORKSPACE.execute_many(connection, [_row(workspace) for workspace in ordered])
+    build_totals.add(connection, ended)
 
 
 def _row(workspace: Workspace) -> dict[str, Any]:

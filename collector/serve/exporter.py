@@ -1,148 +1,155 @@
-"""/metrics: the current snapshot, the running sums and the service's own health, as Prometheus reads them."""
+"""/metrics: the current snapshot, the running sums and the service's own health, as Prometheus reads them.
+
+``/metrics/deployment`` and ``/metrics/replica`` are its halves: of several replicas one gives the first, every one the second.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-import msgspec
 from aiohttp import web
-from prometheus_client import REGISTRY, CollectorRegistry
-from prometheus_client.core import Metric
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.http.appkeys import CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
-from collector.normalize.noise import Rule
-from collector.rollup.schedule import Schedule
-from collector.rollup.snapshot import Snapshot
-from collector.rollup.sources import SourceState, sources
-from collector.rollup.totals import Totals, totals
+from collector.rollup.agentmetrics import Series
+from collector.rollup.coder_metrics import CoderMoment
+from collector.rollup.sources import sources
+from collector.rollup.totals import totals
 from collector.rollup.workspace_groups import current_groups
-from collector.rollup.workspaces import WorkspaceCounts
-from collector.serve import families
-from collector.wire.workspace_groups import WorkspaceGroup
+from collector.serve import accept
+from collector.serve.coder_families import Wanted, capped, deployment_series, forwarded_series
+from collector.serve.collected import Collected, Process, deployment_registry, replica_registry
+from collector.serve.exposition import EOF, Bodies, Body, Format, answer, bodies, body
+from collector.wire.identity import Agent
+
+Sent = Sequence[tuple[Agent, Sequence[Series]]]
 
 MEDIA = ("text/plain", "application/openmetrics-text")
-MAX_RULE_LABELS = 100
+
+
+class Coder(NamedTuple):
+    """Metrics under Coder's names as they were last rendered, and how many series of each family were too many."""
+
+    deployment: Bodies
+    replica: Bodies
+    left_out: dict[str, int]
+
+
+NOTHING = Coder({}, {}, {})
+
+
+class Exporter:
+    """What has been rendered, all of it on a thread: the event loop goes on meanwhile.
+
+    Metrics under Coder's names are rendered when they are made, once a snapshot. What is said of the deployments beside
+    them is rendered when a scrape finds it changed, and what the process says of itself each time.
+    """
+
+    def __init__(self) -> None:
+        self.coder = NOTHING
+        self._turn = asyncio.Lock()  # however many scrape at once, one thread is busy with it
+        self._collected: tuple[Collected, Bodies] | None = None
+
+    async def keep_coder(self, moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> None:
+        """Serve this under Coder's names from now on: a moment of a deployment, and what its agents send to this replica."""
+        self.coder = await asyncio.to_thread(_rendered, moment, sent, wanted, username)
+
+    async def answer(self, collected: Collected | None, process: Process | None, format_: Format, *, compressed: bool) -> bytes:
+        """The halves that are given, in one format."""
+        async with self._turn:
+            coder = self.coder
+            return await asyncio.to_thread(self._answer, coder, collected, process, format_, compressed=compressed)
+
+    def _answer(
+        self, coder: Coder, collected: Collected | None, process: Process | None, format_: Format, *, compressed: bool
+    ) -> bytes:
+        parts: list[Body] = []
+        if collected is not None:
+            parts += [self._deployment(collected)[format_], *_of(coder.deployment, format_)]
+        if process is not None:
+            parts += [body(_encoded(replica_registry(process), format_)), *_of(coder.replica, format_)]
+        if format_ is Format.OPENMETRICS:
+            parts.append(body(EOF))
+        return answer(parts, compressed=compressed)
+
+    def _deployment(self, collected: Collected) -> Bodies:
+        if self._collected is None or self._collected[0] != collected:
+            registry = deployment_registry(collected)
+            self._collected = collected, {format_: body(_encoded(registry, format_)) for format_ in Format}
+        return self._collected[1]
+
+
+EXPORTER: web.AppKey[Exporter] = web.AppKey("exporter", Exporter)
 
 
 @Operation(media=MEDIA)
 async def get_metrics(request: web.Request) -> web.Response:
-    """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for.
+    """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for."""
+    return await _scraped(request, await _collected(request.app), _process(request.app))
 
-    They are rendered on a thread: the event loop goes on meanwhile.
-    """
-    app = request.app
+
+@Operation(media=MEDIA)
+async def get_deployment_metrics(request: web.Request) -> web.Response:
+    """The metrics that do not depend on which replica is asked: of several, scrape one."""
+    return await _scraped(request, await _collected(request.app), None)
+
+
+@Operation(media=MEDIA)
+async def get_replica_metrics(request: web.Request) -> web.Response:
+    """The metrics of this process alone: of several replicas scrape each, and add them up."""
+    return await _scraped(request, None, _process(request.app))
+
+
+async def _scraped(request: web.Request, collected: Collected | None, process: Process | None) -> web.Response:
+    accepted = request.headers.get("Accept", "")
+    preferred = accept.quality(accepted, "application/openmetrics-text", version="1.0.0")
+    format_ = Format.OPENMETRICS if preferred > 0 and preferred >= accept.quality(accepted, "text/plain") else Format.TEXT
+    compressed = accept.quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip") > 0
+    content = await request.app[EXPORTER].answer(collected, process, format_, compressed=compressed)
+    # A charset parameter is part of the type that Prometheus 3 insists on, and aiohttp's argument takes none.
+    headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
+    return web.Response(body=content, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
+
+
+async def _collected(app: web.Application) -> Collected:
     now = app[NOW]()
     sums, given, groups = await app[STORE].read(
         lambda connection: (totals(connection), sources(connection), current_groups(connection, now=now))
     )
-    read = [
-        *_csp(sums),
-        _noise(sums.matches, app[NOISE].rules),
-        *_deployment(app[SNAPSHOTS].current),
-        _deployments(app[SNAPSHOTS].of.values()),
-        _sources(given),
-        _groups(groups),
-        *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
-        *_jobs(app[SCHEDULE], now),
-    ]
-    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-    text = await asyncio.to_thread(lambda: encode(_registry(read)))
-    # A charset parameter is part of the type that Prometheus 3 insists on, and aiohttp's argument takes none.
-    return web.Response(body=text, headers={"Content-Type": content_type})
+    return Collected(
+        sums=sums,
+        sources=given,
+        groups=groups,
+        rules=app[NOISE].rules,
+        current=app[SNAPSHOTS].current,
+        snapshots=tuple(app[SNAPSHOTS].of.values()),
+        store_bytes=app[CAP].size_bytes,
+        store_limit=app[CAP].limit_bytes,
+        left_out=app[EXPORTER].coder.left_out,
+    )
 
 
-class _Families:
-    """A collector of what was read for one scrape, beside the process's own instruments."""
-
-    def __init__(self, families: Iterable[Metric]) -> None:
-        self._families = families
-
-    def collect(self) -> Iterator[Metric]:
-        yield from REGISTRY.collect()
-        yield from self._families
+def _process(app: web.Application) -> Process:
+    return Process(app[WRITER].queue_depth, app[SCHEDULE].facts, app[NOW]())
 
 
-def _registry(families: Iterable[Metric]) -> CollectorRegistry:
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families(families))
-    return registry
+def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Coder:
+    deployment, left_out = capped(deployment_series(moment, wanted))
+    replica, left_out_too = capped(forwarded_series(sent, wanted, username))
+    return Coder(bodies(deployment), bodies(replica), left_out | left_out_too)
 
 
-def _csp(sums: Totals) -> Iterator[Metric]:
-    reports, dropped, others = families.CSP_REPORTS.empty(), families.CSP_DROPPED.empty(), families.OTHER_REPORTS.empty()
-    for row in sums.csp:
-        reports.add_metric([row.project, row.directive, row.disposition, row.noise_class], row.count)
-    for drop in sums.drops:
-        dropped.add_metric([drop.project, drop.reason], drop.count)
-    for other in sums.others:
-        others.add_metric([other.project, other.type], other.count)
-    yield from (reports, dropped, others)
+def _of(rendered: Bodies, format_: Format) -> list[Body]:
+    return [rendered[format_]] if rendered else []
 
 
-def _noise(matches: Mapping[str, int], rules: Sequence[Rule]) -> Metric:
-    """The first rules in effect alone, by rank: the names come from an operator's file, and are labels here."""
-    matched = families.NOISE_MATCHES.empty()
-    for rule in rules[:MAX_RULE_LABELS]:
-        matched.add_metric([rule.name], matches.get(rule.name, 0))
-    return matched
-
-
-def _deployment(snapshot: Snapshot | None) -> Iterator[Metric]:
-    if snapshot is None:
-        return
-    workspaces, sessions, latency = families.WORKSPACES.empty(), families.SESSIONS.empty(), families.LATENCY.empty()
-    for status, count in msgspec.structs.asdict(snapshot.workspaces).items():
-        workspaces.add_metric([status], count)
-    for app, count in msgspec.structs.asdict(snapshot.agents.sessions).items():
-        sessions.add_metric([app], count)
-    for percentile, milliseconds in (("50", snapshot.agents.latency_p50_ms), ("95", snapshot.agents.latency_p95_ms)):
-        if milliseconds >= 0:
-            latency.add_metric([percentile], milliseconds / 1000)
-    yield from (workspaces, sessions, latency)
-    yield families.RX_BYTES.of(snapshot.agents.rx_bytes)
-    yield families.TX_BYTES.of(snapshot.agents.tx_bytes)
-    yield families.SNAPSHOT_AT.of(snapshot.collected_at / 1000)
-
-
-def _deployments(snapshots: Iterable[Snapshot]) -> Metric:
-    """They are bounded: telemetry can bring a hundred, the others an operator has named."""
-    info = families.DEPLOYMENTS.empty()
-    for snapshot in snapshots:
-        info.add_metric([snapshot.deployment, snapshot.source.value, str(snapshot.approximate).lower()], 1)
-    return info
-
-
-def _sources(given: Iterable[SourceState]) -> Metric:
-    last = families.SOURCE_SUCCESS_AT.empty()
-    for state in given:
-        last.add_metric([state.deployment, state.source.value], state.last_success_at / 1000)
-    return last
-
-
-def _groups(groups: Iterable[tuple[str, WorkspaceGroup]]) -> Metric:
-    counted = families.GROUPS.empty()
-    for deployment, group in groups:
-        labels = [deployment, group.key.organization, group.key.template, str(group.key.prebuilt).lower()]
-        for status in WorkspaceCounts.__struct_fields__:
-            counted.add_metric([*labels, status], getattr(group, status))
-    return counted
-
-
-def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:
-    yield families.QUEUE.of(queued)
-    yield families.STORE_BYTES.of(size)
-    yield families.STORE_LIMIT.of(limit)
-
-
-def _jobs(schedule: Schedule, now: int) -> Iterator[Metric]:
-    age, duration, failures = families.JOB_AGE.empty(), families.JOB_DURATION.empty(), families.JOB_FAILURES.empty()
-    for name, facts in schedule.facts.items():
-        if facts.last_success_at is not None:
-            age.add_metric([name], max(0.0, (now - facts.last_success_at) / 1000))
-        if facts.last_duration is not None:
-            duration.add_metric([name], facts.last_duration)
-        failures.add_metric([name], facts.failures)
-    yield from (age, duration, failures)
+def _encoded(registry: CollectorRegistry, format_: Format) -> bytes:
+    if format_ is Format.TEXT:
+        return generate_latest(registry)
+    text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
+    return text.removesuffix(EOF)

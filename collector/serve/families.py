@@ -72,10 +72,15 @@ GROUPS = Family(
     ("deployment", "organization", "template", "prebuilt", "status"),
 )
 
-# The service itself.
-QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
+# Of the store, which all replicas share.
 STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
+LEFT_OUT = Family(
+    "collector_metric_series_left_out", "Series that are not served because their metric has too many of them.", ("metric",)
+)
+
+# The service itself.
+QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
 JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
@@ -94,5 +99,8 @@ COLLECTED = (
     DEPLOYMENTS,
     SOURCE_SUCCESS_AT,
     GROUPS,
+    STORE_BYTES,
+    STORE_LIMIT,
+    LEFT_OUT,
 )
-OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (QUEUE, JOB_AGE, JOB_DURATION, JOB_FAILURES)

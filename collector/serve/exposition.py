@@ -1,0 +1,93 @@
+"""Families and their samples -> bytes, in the two formats that Prometheus reads, plain or compressed.
+
+The client of Prometheus writes the few hundred samples of the process. Ten thousand agents have a hundred thousand, and for
+those it takes seconds; what is written here of labels once a series and of a line once a sample takes a tenth of one.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import NamedTuple
+
+from collector.serve.families import Family
+
+RAW = -15  # a deflate stream without a header, in a window of 32 KiB
+LEVEL = 1  # the lines are alike: a higher one takes three times as long for a fifth less
+# RFC 1952: deflate, no name, no time, fastest, of an unknown system; and RFC 1951's shortest last block, which is empty.
+GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
+LAST_BLOCK = b"\x03\x00"
+EOF = b"# EOF\n"
+
+
+class Format(StrEnum):
+    """Its value is the type that an answer has. Prometheus 3 takes no scrape without just these parameters."""
+
+    TEXT = "text/plain; version=0.0.4; charset=utf-8"
+    OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+
+
+class Sampled(NamedTuple):
+    """A family with its values by labels, as :func:`labelled` writes them: no series can be there twice."""
+
+    family: Family
+    samples: Mapping[str, float]
+    kind: str = ""  # other than the family's own
+
+
+class Body(NamedTuple):
+    """A part of an answer, plain and as a deflate stream that more may follow."""
+
+    plain: bytes
+    deflated: bytes
+
+
+Bodies = Mapping[Format, Body]
+
+
+def labelled(names: Iterable[str], values: Iterable[str]) -> str:
+    """``{name="value",…}``; "" without a label."""
+    pairs = ",".join(f'{name}="{_escaped(value)}"' for name, value in zip(names, values, strict=True))
+    return f"{{{pairs}}}" if pairs else ""
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def body(plain: bytes) -> Body:
+    """``plain`` and what it is compressed; that ends at a byte, so that streams can be joined."""
+    compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
+    return Body(plain, compressor.compress(plain) + compressor.flush(zlib.Z_FULL_FLUSH))
+
+
+def bodies(sampled: Sequence[Sampled]) -> Bodies:
+    """``sampled`` in every format."""
+    return {format_: body("".join(_lines(sampled, format_)).encode()) for format_ in Format}
+
+
+def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
+    """The parts as one body, plain or with gzip."""
+    if not compressed:
+        return b"".join(part.plain for part in parts)
+    checksum = size = 0
+    for part in parts:
+        checksum, size = zlib.crc32(part.plain, checksum), size + len(part.plain)
+    tail = struct.pack("<LL", checksum, size & 0xFFFF_FFFF)
+    return b"".join([GZIP_HEAD, *(part.deflated for part in parts), LAST_BLOCK, tail])
+
+
+def _lines(sampled: Iterable[Sampled], format_: Format) -> Iterator[str]:
+    for family, samples, other_kind in sampled:
+        if not samples:
+            continue
+        kind, name = other_kind or family.kind, family.name
+        if format_ is Format.OPENMETRICS and kind == "counter":
+            name = name.removesuffix("_total")
+            # There a counter has _total at its end; of what an agent calls otherwise nothing is promised.
+            kind = kind if name != family.name else "unknown"
+        yield f"# HELP {name} {_escaped(family.meaning)}\n# TYPE {name} {kind}\n"
+        for labels, value in samples.items():
+            yield f"{family.name}{labels} {value}\n"
