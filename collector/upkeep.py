@@ -104,20 +104,19 @@ def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[
 
 def coder_metrics(settings: Settings, app: web.Application) -> Iterator[Job]:
     """The job that makes the metrics under Coder's names, when they are asked for: as often as snapshots."""
-    if not settings.coder_metrics:
-        return
-    store, snapshots, sent, identities = app[STORE], app[SNAPSHOTS], app[AGENT_METRICS], app[IDENTITIES]
-    wanted = Wanted(settings.prometheus_collect_agent_stats, settings.prometheus_aggregate_agent_stats_by)
+    if settings.coder_metrics:
+        wanted = Wanted(settings.prometheus_collect_agent_stats, settings.prometheus_aggregate_agent_stats_by)
+        yield Job("coder metrics", partial(make_coder_metrics, app, wanted), settings.agent_stat_refresh_interval)
 
-    async def make() -> None:
-        now, current = app[NOW](), snapshots.current
-        # Their names have no label for it, so they are of one deployment: the one that answers when nobody names one.
-        deployment = app[DEPLOYMENT] if current is None else current.deployment
-        moment = await store.read(partial(coder_moment, deployment=deployment, now=now))
-        of_it = [(agent, series) for agent, series in sent.current(now) if agent.deployment == deployment]
-        await app[EXPORTER].keep_coder(moment, of_it, wanted, partial(_username, identities))
 
-    yield Job("coder metrics", make, settings.agent_stat_refresh_interval)
+async def make_coder_metrics(app: web.Application, wanted: Wanted) -> None:
+    """Make what is wanted of them, and let the exporter serve it."""
+    now, current, identities = app[NOW](), app[SNAPSHOTS].current, app[IDENTITIES]
+    # No label of theirs tells deployments apart, so they are of one: the one that answers when nobody names one.
+    deployment = app[DEPLOYMENT] if current is None else current.deployment
+    moment = await app[STORE].read(partial(coder_moment, deployment=deployment, now=now))
+    sent = [(agent, series) for agent, series in app[AGENT_METRICS].current(now) if agent.deployment == deployment]
+    await app[EXPORTER].keep_coder(moment, sent, wanted, partial(_username, identities))
 
 
 def _username(identities: Identities, agent: Agent) -> str:

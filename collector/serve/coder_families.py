@@ -73,9 +73,9 @@ APP_USE = Family(
 STATE = (AGENTS_UP, AGENT_CONNECTIONS, LATEST_BUILD, LATEST_BUILD_STATUS, BUILDS, ACTIVE_USERS, APP_USE)
 FAMILIES = (*AGENT_STATS, *STATE)
 
-NAMES = frozenset(family.name for family in FAMILIES)
-# An agent must not say something in our own name.
-OURS = ("collector_", "process_", "python_", "scrape_", "up")
+# An agent must not say something in our own name, in either format's spelling, nor in Prometheus's.
+NAMES = frozenset({"up", *(name for family in FAMILIES for name in (family.name, family.name.removesuffix("_total")))})
+OURS = ("collector_", "process_", "python_", "scrape_")
 FORWARDED = "Sent by agents; what it means, they know."
 STATUSES = ("pending", "running", "succeeded", "canceling", "canceled", "failed", UNKNOWN)
 TRANSITIONS = {"start": "START", "stop": "STOP", "delete": "DESTROY"}

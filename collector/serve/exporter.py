@@ -59,18 +59,18 @@ class Exporter:
         """Serve this under Coder's names from now on: a moment of a deployment, and what its agents send to this replica."""
         self.coder = await asyncio.to_thread(_rendered, moment, sent, wanted, username)
 
-    async def answer(self, collected: Collected | None, process: Process | None, format_: Format, *, compressed: bool) -> bytes:
+    async def answer(self, moment: Collected | None, process: Process | None, format_: Format, *, compressed: bool) -> bytes:
         """The halves that are given, in one format."""
         async with self._turn:
             coder = self.coder
-            return await asyncio.to_thread(self._answer, coder, collected, process, format_, compressed=compressed)
+            return await asyncio.to_thread(self._answer, coder, moment, process, format_, compressed=compressed)
 
     def _answer(
-        self, coder: Coder, collected: Collected | None, process: Process | None, format_: Format, *, compressed: bool
+        self, coder: Coder, moment: Collected | None, process: Process | None, format_: Format, *, compressed: bool
     ) -> bytes:
         parts: list[Body] = []
-        if collected is not None:
-            parts += [self._deployment(collected)[format_], *_of(coder.deployment, format_)]
+        if moment is not None:
+            parts += [self._deployment(moment)[format_], *_of(coder.deployment, format_)]
         if process is not None:
             parts += [body(_encoded(replica_registry(process), format_)), *_of(coder.replica, format_)]
         if format_ is Format.OPENMETRICS:
@@ -90,13 +90,13 @@ EXPORTER: web.AppKey[Exporter] = web.AppKey("exporter", Exporter)
 @Operation(media=MEDIA)
 async def get_metrics(request: web.Request) -> web.Response:
     """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for."""
-    return await _scraped(request, await _collected(request.app), _process(request.app))
+    return await _scraped(request, await collected(request.app), _process(request.app))
 
 
 @Operation(media=MEDIA)
 async def get_deployment_metrics(request: web.Request) -> web.Response:
     """The metrics that do not depend on which replica is asked: of several, scrape one."""
-    return await _scraped(request, await _collected(request.app), None)
+    return await _scraped(request, await collected(request.app), None)
 
 
 @Operation(media=MEDIA)
@@ -105,18 +105,19 @@ async def get_replica_metrics(request: web.Request) -> web.Response:
     return await _scraped(request, None, _process(request.app))
 
 
-async def _scraped(request: web.Request, collected: Collected | None, process: Process | None) -> web.Response:
+async def _scraped(request: web.Request, moment: Collected | None, process: Process | None) -> web.Response:
     accepted = request.headers.get("Accept", "")
     preferred = accept.quality(accepted, "application/openmetrics-text", version="1.0.0")
     format_ = Format.OPENMETRICS if preferred > 0 and preferred >= accept.quality(accepted, "text/plain") else Format.TEXT
     compressed = accept.quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip") > 0
-    content = await request.app[EXPORTER].answer(collected, process, format_, compressed=compressed)
+    content = await request.app[EXPORTER].answer(moment, process, format_, compressed=compressed)
     # A charset parameter is part of the type that Prometheus 3 insists on, and aiohttp's argument takes none.
     headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
     return web.Response(body=content, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
 
 
-async def _collected(app: web.Application) -> Collected:
+async def collected(app: web.Application) -> Collected:
+    """What the store and the snapshots hold now."""
     now = app[NOW]()
     sums, given, groups = await app[STORE].read(
         lambda connection: (totals(connection), sources(connection), current_groups(connection, now=now))

@@ -83,11 +83,11 @@ def _lines(sampled: Iterable[Sampled], format_: Format) -> Iterator[str]:
     for family, samples, other_kind in sampled:
         if not samples:
             continue
-        kind, name = other_kind or family.kind, family.name
+        kind, name = other_kind or family.kind, family.name  # a meaning is ours: it holds nothing to escape
         if format_ is Format.OPENMETRICS and kind == "counter":
             name = name.removesuffix("_total")
             # There a counter has _total at its end; of what an agent calls otherwise nothing is promised.
             kind = kind if name != family.name else "unknown"
-        yield f"# HELP {name} {_escaped(family.meaning)}\n# TYPE {name} {kind}\n"
+        yield f"# HELP {name} {family.meaning}\n# TYPE {name} {kind}\n"
         for labels, value in samples.items():
             yield f"{family.name}{labels} {value}\n"

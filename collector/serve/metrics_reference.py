@@ -8,7 +8,7 @@ from typing import Any
 from prometheus_client import REGISTRY
 
 from collector.rollup.workspaces import WorkspaceCounts
-from collector.serve import families
+from collector.serve import coder_families, families
 from collector.serve.families import Family
 from collector.wire.csp import DIRECTIVES
 from collector.wire.deployment import SessionCounts, Source
@@ -24,7 +24,14 @@ credential is asked for). `/metrics` on the ordinary address gives the same to o
 with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
 
 Every label value comes from a closed list, from the names of your projects, or from the ids, organizations and templates of
-your deployments, of which there are at most 400. No host, URL or user name is ever a label.
+your deployments, of which there are at most 400. No host, URL or user name is ever a label of a `collector_*` metric.
+
+It comes as text (0.0.4) or as OpenMetrics (1.0), by what `Accept` would rather have, and compressed where `Accept-Encoding`
+names gzip. One scrape tells of one snapshot.
+
+`/metrics/deployment` and `/metrics/replica` are the halves of it, on both addresses. What was collected is the same whichever
+replica is asked: scrape that half of one of them. How the service is doing every replica says of itself: scrape that half of
+each, and add them up.
 """
 
 COLLECTED = """
@@ -33,6 +40,24 @@ COLLECTED = """
 The counters are kept in the database: a restart, retention or a second process does not lower them. The byte gauges are sums
 over a window that overlaps the next one's: do not add them up over time. What is said of the deployment appears with the
 first snapshot.
+"""
+
+CODER = """
+## Under Coder's names
+
+With `COLLECTOR_CODER_METRICS=true` the metrics that dashboards for Coder ask for are served too, with the names, labels and
+values that a Coder server gives them. It is off by default: a Prometheus that also scrapes the server would count double.
+They are of the deployment that answers when nobody names one, and as old as its snapshot. All but those of this process's
+agents stand in `/metrics/deployment`.
+
+`CODER_PROMETHEUS_COLLECT_AGENT_STATS` adds `coderd_agentstats_*` and what agents send of themselves, which stands in
+`/metrics/replica` and goes two minutes after the agent's last report. `CODER_PROMETHEUS_AGGREGATE_AGENT_STATS_BY` says which
+labels tell agents apart; those alike in them are added up, and of their latencies the median is taken.
+
+Their labels do name users, workspaces and templates, as far as `COLLECTOR_USER_IDENTITY` lets them be stored. Of each metric
+there are at most 20,000 series; `collector_metric_series_left_out` says how many are missing. What differs from a Coder server
+stands in [compatibility](compatibility.md).
+
 """
 
 OWN = """
@@ -50,6 +75,7 @@ TAIL = """
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that
   Firefox and Safari send, nothing comes again.
+- `collector_metric_series_left_out > 0`: a metric has more series than are served.
 - `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
 """
 
@@ -75,7 +101,8 @@ def reference() -> str:
     own = [*map(_row, families.OWN), *_instruments()]
     values = [f"| `{label}` | {', '.join(f'`{value}`' for value in given)} |" for label, given in VALUES.items()]
     collected = [*TABLE, *map(_row, families.COLLECTED), "", "| label | values |", "|---|---|", *values]
-    return "\n".join([HEAD + COLLECTED, *collected, OWN, *TABLE, *sorted(own), TAIL])
+    coder = [*TABLE, *map(_row, coder_families.FAMILIES)]
+    return "\n".join([HEAD + COLLECTED, *collected, CODER.rstrip("\n") + "\n", *coder, OWN, *TABLE, *sorted(own), TAIL])
 
 
 def _row(family: Family) -> str:

@@ -12,9 +12,12 @@ import pytest
 
 from collector.http.appkeys import NOW, WRITER
 from collector.rollup.retention import Retentions, purge
-from tests.inside import Inside
+from collector.serve.exporter import EXPORTER, collected
+from collector.serve.exposition import Format
+from tests.inside import Inside, running
 from tests.postgres import PostgresServer
 from tests.requirements import program
+from tests.serve.coder_state import everything_of_coder
 from tests.serve.state import ready
 from tests.service import Service, run_service
 from tests.test_journey import REPORT, STATS, rolled_up
@@ -127,3 +130,75 @@ def test_a_restart_lowers_no_counter(tmp_path: Path) -> None:
         service.restart()
         assert len(before) == 4
         assert sums(service) == before
+
+
+async def text_at(inside: Inside, path: str, **headers: str) -> str:
+    """What the Prometheus listener serves at ``path``."""
+    async with inside.client.get(inside.prometheus_url.removesuffix("/metrics") + path, headers=headers) as response:
+        assert response.status == 200
+        return await response.text()
+
+
+def series_of(text: str) -> set[str]:
+    """The series of an exposition, by name and labels."""
+    return {line.rpartition(" ")[0] for line in text.splitlines() if not line.startswith("#")}
+
+
+def families_of(text: str) -> set[str]:
+    return {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE ")}
+
+
+async def test_the_halves_make_the_whole(tmp_path: Path) -> None:
+    """No family is in both halves, and together they have every series: adding replicas up counts nothing twice."""
+    options = {"COLLECTOR_CODER_METRICS": "true", "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true"}
+    async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, **options) as inside:
+        await inside.post(inside.csp_path, json.dumps(REPORT))
+        await ready(inside)
+        await everything_of_coder(inside)
+        for _ in range(2):  # a first request to a path makes a series of its own
+            whole, deployment, replica = [await text_at(inside, f"/metrics{half}") for half in ("", "/deployment", "/replica")]
+
+    assert families_of(deployment) & families_of(replica) == set()
+    assert series_of(deployment) | series_of(replica) == series_of(whole)
+    assert len(series_of(deployment)) + len(series_of(replica)) == len(series_of(whole))
+    assert "collector_csp_reports_total" in families_of(deployment)
+    assert "coderd_agentstats_rx_bytes" in families_of(deployment)
+    assert "agent_scripts_executed_total" in families_of(replica)
+    assert "collector_queue_reports" in families_of(replica)
+
+
+async def test_the_halves_need_a_token_on_the_ordinary_address(inside: Inside) -> None:
+    """As the whole does."""
+    for path in ("/metrics", "/metrics/deployment", "/metrics/replica"):
+        async with inside.client.get(path) as response:
+            assert response.status == 401
+        async with inside.client.get(path, headers=inside.owner) as response:
+            assert response.status == 200
+
+
+async def test_it_is_compressed_for_who_can_read_that(inside: Inside) -> None:
+    """Gzip for who names it, in both formats; nothing else is done to it."""
+    await ready(inside)
+    for accepted in ("text/plain", "application/openmetrics-text"):
+        headers = {"Accept": accepted, "Accept-Encoding": "gzip"}
+        async with inside.client.get(f"{inside.prometheus_url}/deployment", headers=headers) as response:
+            assert response.headers["Content-Encoding"] == "gzip"
+            assert response.headers["Vary"] == "Accept, Accept-Encoding"
+            compressed = await response.text()  # the client inflates it
+        async with inside.client.get(
+            f"{inside.prometheus_url}/deployment", headers={**headers, "Accept-Encoding": "gzip;q=0"}
+        ) as response:
+            assert "Content-Encoding" not in response.headers
+            assert series_of(await response.text()) == series_of(compressed) != set()
+
+
+async def test_what_has_not_changed_is_not_rendered_again(inside: Inside) -> None:
+    """Of one moment every scrape gets the same bytes; a report that was counted since is in those of the next."""
+    exporter, before = inside.app[EXPORTER], await collected(inside.app)
+    first = await exporter.answer(before, None, Format.TEXT, compressed=False)
+    rendered = exporter._collected
+    assert await exporter.answer(before, None, Format.TEXT, compressed=False) == first
+    assert exporter._collected is rendered
+
+    await inside.post(inside.csp_path, json.dumps(REPORT))
+    assert 'collector_csp_reports_total{directive="script-src-elem"' in await text_at(inside, "/metrics/deployment")

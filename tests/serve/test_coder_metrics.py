@@ -1,0 +1,143 @@
+"""Metrics under Coder's names, as promtool, a real Prometheus and Coder's dashboards find them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from collector.http.appkeys import SCHEDULE
+from collector.serve.coder_families import FAMILIES, Wanted
+from collector.upkeep import make_coder_metrics
+from tests.ingest.test_own_report import REPORT
+from tests.inside import Inside, running
+from tests.prometheus import run_prometheus
+from tests.requirements import program
+from tests.serve.coder_state import ALL, SENT, WORKSPACES, everything_of_coder
+from tests.service import Service, run_service
+
+OPTIONS = {"COLLECTOR_CODER_METRICS": "true", "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true"}
+# Coder chose the names, and who asks for them asks for them as they are.
+COMPLAINTS = [
+    'coderd_agentstats_connection_count non-histogram and non-summary metrics should not have "_count" suffix',
+]
+WORKSPACE = 'agent_name="main",username="grace",workspace_name="billing"'
+
+
+async def test_they_are_served_only_when_asked_for(inside: Inside) -> None:
+    """By default no metric has a name of Coder's: a Prometheus that scrapes both would count double."""
+    assert [name for name in await inside.metrics() if name.startswith("coder")] == []
+    assert "coder metrics" not in inside.app[SCHEDULE].facts
+
+
+async def test_every_one_of_them_is_filled(tmp_path: Path) -> None:
+    """With an agent that reports and builds that ended there is a series of each family, and the numbers are theirs."""
+    async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, **OPTIONS) as inside:
+        await everything_of_coder(inside)
+        found = await inside.metrics()
+
+    assert {family.name for family in FAMILIES} <= {name.partition("{")[0] for name in found}
+    assert found[f"coderd_agentstats_rx_bytes{{{WORKSPACE}}}"] == 65536
+    assert found[f"coderd_agentstats_connection_median_latency_seconds{{{WORKSPACE}}}"] == 0.0125
+    assert found['coderd_api_workspace_latest_build{status="failed"}'] == 1
+
+
+async def test_a_user_who_is_not_to_be_known_is_no_label(tmp_path: Path) -> None:
+    """With pseudonyms the name is in no metric, not in those either that an agent sends itself."""
+    options = OPTIONS | {"COLLECTOR_USER_IDENTITY": "pseudonym"}
+    async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, **options) as inside:
+        await everything_of_coder(inside)
+        found = await inside.metrics()
+
+    assert any(name.startswith("agent_scripts_executed_total") for name in found)
+    assert [name for name in found if 'username="grace"' in name] == []
+
+
+async def test_an_agent_that_falls_silent_is_gone(tmp_path: Path) -> None:
+    """Nothing of the last minute is said again in the next one, and nothing of it stays for ever."""
+    moment = 1_768_384_800_000
+    async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, lambda: moment, **OPTIONS) as inside:
+        await everything_of_coder(inside)
+        assert any(name.startswith("coderd_agentstats_") for name in await inside.metrics())
+        moment += 15 * 60_000
+        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
+        assert [name for name in await inside.metrics() if name.startswith(("coderd_agent", "agent_"))] == []
+
+
+# ── A real service, promtool and Prometheus ──────────────────────────────────────────────────────────────────────────
+def post(service: Service, path: str, body: Any, **headers: str) -> Any:
+    request = urllib.request.Request(service.url + path, json.dumps(body).encode(), headers)
+    with urllib.request.urlopen(request, timeout=10) as response:
+        return json.load(response)
+
+
+@contextmanager
+def service_with_everything(tmp_path: Path) -> Iterator[Service]:
+    """A service with the option on, that has something to say under each of Coder's names."""
+    with run_service(tmp_path, **OPTIONS) as service:
+        owner, feed = {"Coder-Session-Token": service.admin_token}, {"Authorization": f"Bearer {service.feed_key}"}
+        asked = {"workspace": "billing", "user": "grace", "template": "docker", "name": "main"}
+        agent = {"Coder-Session-Token": post(service, "/api/v2/agents", asked, **owner)["token"]}
+        post(service, "/api/v2/ingest/workspaces", WORKSPACES, **feed)
+        post(service, "/api/v2/workspaceagents/me/report-stats", {**REPORT, "metrics": SENT}, **agent)
+        deadline = time.monotonic() + 20
+        while "agent_scripts_executed_total" not in service.metrics() or "coderd_agents_up" not in service.metrics():
+            assert time.monotonic() < deadline, service.log
+            time.sleep(0.1)  # the schedule is that of another process
+        yield service
+
+
+def test_promtool_complains_of_coders_names_alone(tmp_path: Path) -> None:
+    """With every family filled promtool says just what is known of Coder's names, and nothing of ours."""
+    promtool = program("promtool")
+    with service_with_everything(tmp_path) as service:
+        text = service.metrics()
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (checked.stdout + checked.stderr).splitlines() == COMPLAINTS
+
+
+# What Coder's published dashboards ask of these metrics, panel by panel: the workspaces, the detail of one, and the status.
+PANELS = [
+    (
+        "sum(max by (workspace_owner, template_name, template_version) ("
+        'coderd_workspace_latest_build_status{status="succeeded",workspace_transition="start"}))'
+    ),
+    "count by (template_name, template_version, workspace_owner) (coderd_workspace_latest_build_status)",
+    'sum by (status) (coderd_workspace_builds_total{workspace_transition="START"})',
+    'sum(coderd_workspace_builds_total{status="failed"}) / sum(coderd_workspace_builds_total)',
+    'coderd_workspace_builds_total{workspace_transition="STOP"} - coderd_workspace_builds_total offset 1s',
+    'sum by (workspace_transition) (increase(coderd_workspace_builds_total{status="success"}[1m]))',
+    'group by (template_name, template_version, username) (coderd_agents_up{workspace_name="billing"})',
+    'sum by (lifecycle_state) (coderd_agents_connections{workspace_name="billing"})',
+    'sum by (__name__) ({__name__=~"coderd_agentstats_session_count_.*",workspace_name="billing"})',
+    'sum_over_time(coderd_agentstats_rx_bytes{workspace_name="billing"}[1m])',
+    'sum_over_time(coderd_agentstats_tx_bytes{workspace_name="billing"}[1m])',
+    'coderd_agentstats_startup_script_seconds{workspace_name="billing",success="true"}',
+    'coderd_agentstats_connection_median_latency_seconds{username="grace"} > 0',
+    'coderd_agentstats_currently_reachable_peers{connection_type="p2p"}',
+    'coderd_api_workspace_latest_build{status="failed"} > 0',
+]
+
+
+@pytest.mark.slow
+def test_coders_dashboards_find_what_they_ask_for(tmp_path: Path) -> None:
+    """A real Prometheus takes them in OpenMetrics, and no panel about agents' stats or builds is empty."""
+    with (
+        service_with_everything(tmp_path / "service") as service,
+        run_prometheus(tmp_path / "prometheus", {"coder": service.prometheus_url}) as prometheus,
+    ):
+        prometheus.wait_for_scrapes("coder", 4)
+        empty = [panel for panel in PANELS if not prometheus.query(panel)]
+        (described,) = prometheus.api("metadata", metric="coderd_workspace_builds")["coderd_workspace_builds"]
+
+    assert empty == []
+    assert described["type"] == "counter"
