@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -38,7 +39,7 @@ APPS = ("vscode", "jetbrains", "reconnecting_pty", "ssh")
 _agent, _stat, _space = agents.c, agent_stats.c, workspaces.c
 
 
-class Newest(NamedTuple):
+class Newest(msgspec.Struct, frozen=True, gc=False):
     """An agent's newest report of the minute that saw latency. ``sessions`` are in the order of ``APPS``."""
 
     connection_count: int
@@ -46,7 +47,7 @@ class Newest(NamedTuple):
     sessions: tuple[int, ...]
 
 
-class AgentMinute(NamedTuple):
+class AgentMinute(msgspec.Struct, frozen=True, gc=False):
     """An agent that was heard of within ``HEARD_OF_MS``; names that are not known are ids. Bytes are None without a report."""
 
     agent_name: str
@@ -59,7 +60,7 @@ class AgentMinute(NamedTuple):
     newest: Newest | None
 
 
-class LatestBuild(NamedTuple):
+class LatestBuild(msgspec.Struct, frozen=True, gc=False):
     """What the newest builds of some workspaces have in common; ``status`` is Coder's job status."""
 
     status: str
@@ -68,7 +69,7 @@ class LatestBuild(NamedTuple):
     transition: str  # start, stop or delete
 
 
-class BuildTotal(NamedTuple):
+class BuildTotal(msgspec.Struct, frozen=True, gc=False):
     """Builds of a workspace that have ended since it is known."""
 
     owner: str
@@ -79,7 +80,7 @@ class BuildTotal(NamedTuple):
     builds: int
 
 
-class TemplateUse(NamedTuple):
+class TemplateUse(msgspec.Struct, frozen=True, gc=False):
     """Who used a template within ``INSIGHTS_MS``, and each app for how many seconds, in the order of ``APPS``."""
 
     template: str
@@ -88,7 +89,10 @@ class TemplateUse(NamedTuple):
 
 
 class CoderMoment(NamedTuple):
-    """All of them at one moment, each in the order of its labels."""
+    """All of them at one moment, in no order.
+
+    They are tens of thousands, and none is looked at by the garbage collector, which would hold up the event loop meanwhile.
+    """
 
     agents: tuple[AgentMinute, ...] = ()
     builds: Mapping[LatestBuild, int] = {}
@@ -99,10 +103,10 @@ class CoderMoment(NamedTuple):
 def coder_moment(connection: Connection, deployment: str, *, now: int) -> CoderMoment:
     """``deployment`` at ``now`` (ms)."""
     return CoderMoment(
-        agents=tuple(sorted(_agents(connection, deployment, now), key=lambda agent: agent[:4])),
-        builds=dict(sorted((LatestBuild(*key), count) for *key, count in _pieces(connection, _latest_builds(deployment)))),
-        built=tuple(sorted(BuildTotal(*row) for row in _pieces(connection, _build_totals(deployment)))),
-        templates=tuple(sorted(_templates(connection, deployment, now))),
+        agents=tuple(_agents(connection, deployment, now)),
+        builds={LatestBuild(*key): count for *key, count in _pieces(connection, _latest_builds(deployment))},
+        built=tuple(BuildTotal(*row) for row in _pieces(connection, _build_totals(deployment))),
+        templates=tuple(_templates(connection, deployment, now)),
     )
 
 

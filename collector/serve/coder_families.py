@@ -138,13 +138,13 @@ def _whose(agent: Agent, username: str, labels: Sequence[str]) -> list[str]:
 
 
 def capped(sampled: Iterable[Sampled], most: int = MOST_SERIES) -> tuple[list[Sampled], dict[str, int]]:
-    """The first ``most`` series of each family, and by name how many of it were left out."""
+    """The first ``most`` series of each family by their labels, and by name how many of it were left out."""
     kept, left_out = [], {}
     for one in sampled:
         over = len(one.samples) - most
         if over > 0:
             left_out[one.family.name] = over
-            one = one._replace(samples=dict(list(one.samples.items())[:most]))  # noqa: PLW2901
+            one = one._replace(samples=dict(sorted(one.samples.items())[:most]))  # noqa: PLW2901
         kept.append(one)
     return kept, left_out
 

@@ -82,7 +82,8 @@ async def test_what_has_no_name_is_told_by_its_id(store: Store) -> None:
     nameless: dict[str, None] = dict.fromkeys(("agent_name", "username", "workspace_name", "template_name"))
     (agent,) = (await moment_of(store, [agent_report(**nameless)])).agents
     report = agent_report()
-    assert agent[:4] == (report.agent_id, report.user_id, report.workspace_id, report.template_id)
+    names = agent.agent_name, agent.username, agent.workspace_name, agent.template_name
+    assert names == (report.agent_id, report.user_id, report.workspace_id, report.template_id)
 
 
 async def test_another_deployment_is_none_of_it(store: Store) -> None:

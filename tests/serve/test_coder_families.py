@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from collector.rollup.agentmetrics import Series
@@ -20,7 +21,7 @@ WHOSE = '{agent_name="main",username="grace",workspace_name="billing"}'
 def agent(**changes: Any) -> AgentMinute:
     newest = Newest(3, 0.0125, (1, 0, 2, 0))
     plain = AgentMinute("main", "grace", "billing", "docker", connected=True, rx_bytes=10, tx_bytes=20, newest=newest)
-    return plain._replace(**changes)
+    return msgspec.structs.replace(plain, **changes)
 
 
 def samples(made: Sequence[Sampled]) -> dict[str, float]:

@@ -1,0 +1,197 @@
+"""What a scrape of /metrics takes with 10,000 agents and 5,000 violations, and for how long it holds up the event loop.
+
+The collector runs in this process on the first core, under uvloop, with a snapshot and Coder's metrics made anew every five
+seconds, by a clock that stands still: the agents' last minute lasts for all of the run. A process on the last core scrapes
+it, each format plain and compressed in turn. Meanwhile a task of the loop asks to be woken every millisecond; how much
+later than that it is woken, as far as this process had the processor, is how long the loop was held up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import http.client
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import uvloop
+
+from collector.serve.exposition import Format
+from collector.wire.clock import wall_clock
+from tests.inside import Inside, running
+
+README = Path(__file__).resolve().parent / "README.md"
+AGENTS, VIOLATIONS, AT_ONCE = 10_000, 5_000, 500
+TEMPLATES = 20
+SECONDS, APART = 30, 0.25
+OPTIONS = {
+    "COLLECTOR_CODER_METRICS": "true",
+    "COLLECTOR_CSP_NEW_VIOLATIONS": "0",
+    "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true",
+    "CODER_AGENT_STATS_REFRESH_INTERVAL": "5s",
+}
+WAYS = [(format_, encoding) for format_ in Format for encoding in ("identity", "gzip")]
+
+
+class Scrapes(NamedTuple):
+    """Scrapes of one format and encoding."""
+
+    way: str
+    bytes: int
+    milliseconds: list[float]
+
+
+class Lateness(NamedTuple):
+    """How much later than asked the loop woke a task, in milliseconds, within some time."""
+
+    when: str
+    most: float
+    p999: float
+
+
+def main() -> int:
+    """Run and print; with --write keep the figures in the page beside this file."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scrape", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=SECONDS)
+    parser.add_argument("--write", action="store_true", help="keep the figures in benchmarks/README.md")
+    parser.add_argument("--scrape", help=argparse.SUPPRESS)  # the other process: the URL
+    args = parser.parse_args()
+    if args.scrape:
+        print(json.dumps(list(_scraped(args.scrape, args.seconds))))
+        return 0
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    with tempfile.TemporaryDirectory() as directory:
+        text = _table(*uvloop.run(_measured(Path(directory), args.seconds)))
+    print(text)
+    if args.write:
+        _keep(text)
+    return 0
+
+
+async def _measured(directory: Path, seconds: int) -> tuple[list[Scrapes], list[Lateness]]:
+    moment = wall_clock()
+    async with running(f"sqlite:///{directory / 'collector.db'}", directory, lambda: moment, **OPTIONS) as collector:
+        gc.collect()
+        gc.freeze()  # as ``collector serve`` does
+        await _fill(collector)
+        await _until_made(collector)
+        idle = await _lateness("nobody scrapes", asyncio.sleep(seconds))
+        command = [sys.executable, "-m", "benchmarks.scrape", "--seconds", str(seconds), "--scrape", collector.prometheus_url]
+        process = await asyncio.create_subprocess_exec(
+            "taskset", "-c", str(max(os.sched_getaffinity(1))), *command, stdout=subprocess.PIPE
+        )
+        busy = await _lateness(f"scraped every {APART} s", process.wait())
+        assert process.stdout is not None
+        results = json.loads(await process.stdout.read())
+    return [Scrapes(*result) for result in results], [idle, busy]
+
+
+async def _fill(collector: Inside) -> None:
+    ids = [str(uuid.UUID(int=number)) for number in range(AGENTS)]
+    for start in range(0, AGENTS, AT_ONCE):
+        some = range(start, start + AT_ONCE)
+        await _post(collector, "/api/v2/ingest/agent-stats", [_agent(number, ids[number]) for number in some])
+        await _post(collector, "/api/v2/ingest/workspaces", [_workspace(number, ids[number]) for number in some])
+    for start in range(0, VIOLATIONS, AT_ONCE):
+        reports = [_report(number) for number in range(start, start + AT_ONCE)]
+        status, answer = await collector.post(collector.csp_path, json.dumps(reports))
+        assert status == 200, answer
+
+
+async def _post(collector: Inside, path: str, rows: list[dict[str, Any]]) -> None:
+    status, answer = await collector.post(path, json.dumps(rows), **collector.feed)
+    assert (status, answer["accepted"]) == (200, len(rows)), answer
+
+
+def _agent(number: int, id_: str) -> dict[str, Any]:
+    names = {"agent_name": "main", "workspace_name": f"workspace-{number}", "username": f"user-{number // 2}"}
+    ids = {"agent_id": id_, "workspace_id": id_, "user_id": f"user-{number // 2}", "template_id": f"t{number % TEMPLATES}"}
+    stats = {"connection_count": 3, "connection_median_latency_ms": 12.5, "rx_bytes": number, "tx_bytes": number}
+    used = {"session_count_vscode": number % 3, "session_count_ssh": number % 2}
+    return {**ids, **names, "template_name": f"template-{number % TEMPLATES}", "stats": stats | used}
+
+
+def _workspace(number: int, id_: str) -> dict[str, Any]:
+    job = {"started_at": "2026-01-14T09:58:00Z", "completed_at": "2026-01-14T09:59:00Z"}
+    build = {"build_number": 1, "transition": "start", "job": job}
+    ids = {"id": id_, "owner_id": f"user-{number // 2}", "template_id": f"t{number % TEMPLATES}"}
+    return {**ids, "name": f"workspace-{number}", "deleted": False, "latest_build": build}
+
+
+def _report(number: int) -> dict[str, Any]:
+    blocked = {"blockedURL": f"https://cdn-{number}.example/lib.js", "effectiveDirective": "script-src-elem"}
+    about = {"documentURL": "https://shop.example/cart", "disposition": "enforce", "statusCode": 200}
+    return {"type": "csp-violation", "age": 1, "url": "https://shop.example/cart", "body": blocked | about}
+
+
+async def _until_made(collector: Inside) -> None:
+    while True:
+        async with collector.client.get(f"{collector.prometheus_url}/deployment") as response:
+            text = await response.text()
+        if text.count("coderd_agentstats_rx_bytes{") == text.count("coderd_workspace_builds_total{") == AGENTS:
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _lateness(when: str, meanwhile: Any) -> Lateness:
+    """How late the loop was until ``meanwhile`` has ended."""
+    late: list[float] = []
+    task = asyncio.ensure_future(meanwhile)
+    while not task.done():
+        asked, used = time.perf_counter(), time.process_time()
+        await asyncio.sleep(0.001)
+        # Of a wait in which this process did not run it was not this process that held anything up.
+        late.append(min(time.perf_counter() - asked - 0.001, time.process_time() - used) * 1000)
+    await task
+    return Lateness(when, max(late), statistics.quantiles(late, n=1000)[-1])
+
+
+# ── The other process ────────────────────────────────────────────────────────────────────────────────────────────────
+def _scraped(url: str, seconds: int) -> Iterator[Scrapes]:
+    parts = urlsplit(url)
+    found = {way: Scrapes(f"{way[0].name.lower()}, {way[1]}", 0, []) for way in WAYS}
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port)
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for way in WAYS:
+            began = time.perf_counter()
+            connection.request("GET", parts.path, headers={"Accept": way[0].value, "Accept-Encoding": way[1]})
+            size = len(connection.getresponse().read())
+            found[way].milliseconds.append((time.perf_counter() - began) * 1000)
+            found[way] = found[way]._replace(bytes=size)
+            time.sleep(APART)
+    yield from found.values()
+
+
+def _table(scrapes: list[Scrapes], lateness: list[Lateness]) -> str:
+    lines = ["| scrape | MB | median | 95 % within | longest |", "|---|---|---|---|---|"]
+    for way, size, taken in scrapes:
+        p95 = statistics.quantiles(taken, n=20)[-1]
+        lines.append(f"| {way} | {size / 1e6:.1f} | {statistics.median(taken):.0f} ms | {p95:.0f} ms | {max(taken):.0f} ms |")
+    lines += ["", "| event loop | held up at most | 999 of 1,000 times at most |", "|---|---|---|"]
+    lines += [f"| {when} | {most:.1f} ms | {p999:.1f} ms |" for when, most, p999 in lateness]
+    return "\n".join(lines)
+
+
+def _keep(text: str) -> None:
+    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
+    begin, end = "<!-- scrape -->\n", "<!-- end of scrape -->"
+    page = README.read_text()
+    head, tail = page.partition(begin)[0], page.partition(end)[2]
+    README.write_text(f"{head}{begin}{machine}\n\n{text}\n{end}{tail}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
