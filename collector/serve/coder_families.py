@@ -154,8 +154,7 @@ def _agent_stats(agents: Sequence[AgentMinute], labels: tuple[str, ...]) -> Iter
     for agent in agents:
         if agent.rx_bytes is not None:
             groups[labelled(labels, [getattr(agent, label) for label in labels])].append(agent)
-    newest = {key: [agent.newest for agent in group if agent.newest] for key, group in groups.items()}
-    seen = {key: reports for key, reports in newest.items() if reports}
+    seen = {key: reports for key, group in groups.items() if (reports := [agent.newest for agent in group if agent.newest])}
 
     def summed(count: Callable[[Newest], int]) -> dict[str, float]:
         return {key: sum(map(count, reports)) for key, reports in seen.items()}

@@ -30,6 +30,7 @@ from collector.wire.identity import Agent
 Sent = Sequence[tuple[Agent, Sequence[Series]]]
 
 MEDIA = ("text/plain", "application/openmetrics-text")
+HEADERS = {"Content-Encoding": "`gzip` where `Accept-Encoding` names it."}
 
 
 class Coder(NamedTuple):
@@ -87,19 +88,19 @@ class Exporter:
 EXPORTER: web.AppKey[Exporter] = web.AppKey("exporter", Exporter)
 
 
-@Operation(media=MEDIA)
+@Operation(media=MEDIA, headers=HEADERS)
 async def get_metrics(request: web.Request) -> web.Response:
     """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for."""
     return await _scraped(request, await collected(request.app), _process(request.app))
 
 
-@Operation(media=MEDIA)
+@Operation(media=MEDIA, headers=HEADERS)
 async def get_deployment_metrics(request: web.Request) -> web.Response:
     """The metrics that do not depend on which replica is asked: of several, scrape one."""
     return await _scraped(request, await collected(request.app), None)
 
 
-@Operation(media=MEDIA)
+@Operation(media=MEDIA, headers=HEADERS)
 async def get_replica_metrics(request: web.Request) -> web.Response:
     """The metrics of this process alone: of several replicas scrape each, and add them up."""
     return await _scraped(request, None, _process(request.app))
