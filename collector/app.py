@@ -20,6 +20,7 @@ from collector.config.shape import config_type
 from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import (
+    AI_USE,
     BUDGET,
     BUILD_INFO,
     CAP,
@@ -56,6 +57,7 @@ from collector.persist.engine import Store, open_store
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
 from collector.persist.projects import project_by_name
 from collector.persist.writer import Writer
+from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
 from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
@@ -83,7 +85,7 @@ ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT)  # what the Prometheus listener reads
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT, AI_USE)  # what the Prometheus listener reads
 
 
 async def create_app(
@@ -191,7 +193,7 @@ def _latency(settings: Settings, store: Store) -> Latency:
 
 
 async def _set_up_aibridge(app: web.Application, settings: Settings, prices: PriceList | None) -> None:
-    app[aibridge_usage.PRICES] = aibridge_usage.Prices(prices)
+    app[aibridge_usage.PRICES], app[AI_USE] = aibridge_usage.Prices(prices), RecentUse(prices)
     app[aibridge.AIBRIDGE] = aibridge.Aibridge(
         secret=await app[STORE].transact(service_secret),
         enabled=settings.aibridge_enabled,
@@ -224,6 +226,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         ),
         interval,
     )
+    yield Job("ai use", lambda: app[AI_USE].read(store, now=now), interval)
     yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
     yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
     if CERTIFICATES in app:

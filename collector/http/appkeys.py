@@ -14,6 +14,7 @@ from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
 from collector.rollup.agentmetrics import AgentMetrics
+from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
@@ -25,6 +26,7 @@ WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
 SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
+AI_USE: web.AppKey[RecentUse] = web.AppKey("ai_use", RecentUse)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
