@@ -23,6 +23,7 @@ from collector.http.appkeys import (
     AI_USE,
     BUDGET,
     BUILD_INFO,
+    CANARY_AT,
     CAP,
     CREDENTIALS,
     DEPLOYMENT,
@@ -45,7 +46,7 @@ from collector.http.tls import Certificates
 from collector.ingest import aibridge, csp
 from collector.ingest.clients import Clients
 from collector.normalize.csp import Remembered
-from collector.outbound import updatecheck
+from collector.outbound import canary, updatecheck
 from collector.pages import session
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
@@ -55,7 +56,7 @@ from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
-from collector.persist.projects import project_by_name
+from collector.persist.projects import ensure_browser_key, project_by_name
 from collector.persist.writer import Writer
 from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
@@ -84,8 +85,20 @@ FOLLOW_EVERY = timedelta(seconds=10)
 ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
+CANARY: web.AppKey[canary.Canary] = web.AppKey("canary", canary.Canary)  # unless it is off
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, DEPLOYMENT, AI_USE)  # what the Prometheus listener reads
+SHARED = (
+    STORE,
+    WRITER,
+    SNAPSHOTS,
+    SCHEDULE,
+    CAP,
+    NOISE,
+    NOW,
+    DEPLOYMENT,
+    AI_USE,
+    CANARY_AT,
+)  # what the Prometheus listener reads
 
 
 async def create_app(
@@ -114,6 +127,7 @@ async def create_app(
     await telemetry.prepare(app, settings)
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
+    await _set_up_canary(app, settings)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, loaded, VERSION)
@@ -202,6 +216,14 @@ async def _set_up_aibridge(app: web.Application, settings: Settings, prices: Pri
     )
 
 
+async def _set_up_canary(app: web.Application, settings: Settings) -> None:
+    app[CANARY_AT] = None
+    if settings.canary:
+        make = partial(ensure_browser_key, name=canary.PROJECT, deployment=app[DEPLOYMENT], now=app[NOW]())
+        app[CANARY] = bird = canary.Canary(await app[STORE].transact(make), now=app[NOW])
+        app[CANARY_AT] = lambda: bird.last_success_at
+
+
 def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: updatecheck.Checker) -> Iterable[Job]:
     """Everything that is done on a schedule."""
     store, writer, now, cap = app[STORE], app[WRITER], app[NOW], app[CAP]
@@ -232,6 +254,8 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
     if CERTIFICATES in app:
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("erasures", lambda: telemetry.learn_erased(app), telemetry.ERASURES_EVERY)
+    if CANARY in app:
+        yield Job("canary", app[CANARY].run, canary.LOOK_EVERY)
     yield Job("cap", measure, CAP_EVERY)
     yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)

@@ -34,6 +34,7 @@ DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's o
 IDENTITIES: web.AppKey[Identities] = web.AppKey("identities", Identities)
 AGENT_METRICS: web.AppKey[AgentMetrics] = web.AppKey("agent_metrics", AgentMetrics)
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
+CANARY_AT: web.AppKey[Callable[[], int | None] | None] = web.AppKey("canary_at", object)  # type: ignore[arg-type]  # ms; None: off
 BUILD_INFO: web.AppKey[BuildInfo] = web.AppKey("build_info", BuildInfo)
 SSH: web.AppKey[SshConfig] = web.AppKey("ssh", SshConfig)
 EXPERIMENTS: web.AppKey[tuple[str, ...]] = web.AppKey("experiments", tuple)

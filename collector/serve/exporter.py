@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
 from aiohttp import web
@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from collector.http.appkeys import AI_USE, CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import AI_USE, CANARY_AT, CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
 from collector.normalize.noise import Rule
 from collector.rollup.schedule import Schedule
@@ -55,6 +55,7 @@ async def get_metrics(request: web.Request) -> web.Response:
         *violation_families(counts),
         *aibridge_families(app[AI_USE]),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
+        _canary(app[CANARY_AT]),
         *_jobs(app[SCHEDULE], now),
     ]
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
@@ -144,6 +145,10 @@ def _store(size: int, limit: int, queued: int) -> Iterator[Metric]:
     yield families.QUEUE.of(queued)
     yield families.STORE_BYTES.of(size)
     yield families.STORE_LIMIT.of(limit)
+
+
+def _canary(last_success_at: Callable[[], int | None] | None) -> Metric:
+    return families.CANARY_AT.empty() if last_success_at is None else families.CANARY_AT.of((last_success_at() or 0) / 1000)
 
 
 def _jobs(schedule: Schedule, now: int) -> Iterator[Metric]:

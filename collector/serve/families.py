@@ -123,6 +123,10 @@ AI_USERS = Family(
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
 STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
+CANARY_AT = Family(
+    "collector_canary_last_success_timestamp_seconds",
+    "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
+)
 JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
@@ -151,4 +155,4 @@ COLLECTED = (
     AI_TOOL_CALLS,
     AI_USERS,
 )
-OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (QUEUE, STORE_BYTES, STORE_LIMIT, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
