@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dashboards import csp
-from dashboards.grafana import Board, text
+from dashboards import aibridge, csp, deployment, service
+from dashboards.board import Board
+from dashboards.grafana import text
 
-BOARDS: tuple[Board, ...] = (csp.BOARD,)
+BOARDS: tuple[Board, ...] = (deployment.BOARD, csp.BOARD, aibridge.BOARD, service.BOARD)
 DIRECTORY = Path(__file__).parent / "grafana"
 
 

@@ -142,5 +142,5 @@ BOARD = Board(
     title="Collector / CSP",
     description="Content Security Policy reports of your sites, by project.",
     rows=(NOW, RATE, VIOLATIONS, LEFT_OUT),
-    variables=(Variable("project", "Project", 'collector_csp_reports_total{project!="canary"}'),),
+    variables=(Variable("project", "Project", "collector_csp_reports_total"),),
 )

@@ -146,7 +146,7 @@ def _target(query: Query, name: str, kind: Kind) -> dict[str, Any]:
 
 
 def _defaults(panel: Panel) -> dict[str, Any]:
-    steps = [{"color": "text" if panel.kind is Kind.STAT else "green", "value": None}]
+    steps: list[dict[str, Any]] = [{"color": "text" if panel.kind is Kind.STAT else "green", "value": None}]
     steps += [{"color": color, "value": value} for value, color in panel.steps]
     defaults: dict[str, Any] = {"unit": panel.unit, "thresholds": {"mode": "absolute", "steps": steps}}
     if panel.kind is Kind.TIMESERIES:

@@ -74,7 +74,7 @@ def test_panels_say_what_they_show(board: dict[str, Any]) -> None:
     """Every panel has a title, a description that is a sentence, a unit of Grafana's, and targets with names and legends."""
     for panel in panels(board):
         assert panel["title"]
-        assert re.fullmatch(r"[A-Z].*\.", panel["description"]), panel["title"]
+        assert re.fullmatch(r"[A-Z0-9].*\.", panel["description"]), panel["title"]
         assert panel["fieldConfig"]["defaults"]["unit"] in UNITS
         assert panel["datasource"] == DATASOURCE
         assert [target["refId"] for target in panel["targets"]] == [chr(65 + at) for at in range(len(panel["targets"]))]

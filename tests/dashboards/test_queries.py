@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import subprocess
 import sys
+import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from aiohttp.test_utils import TestServer
 
+from collector.wire.clock import wall_clock
 from tests.dashboards.boards import BOARDS, BUILT_IN, Question, filled, questions
+from tests.outbound.coder import TOKEN, Clock, Coder, workspace
 from tests.prometheus import Prometheus, run_prometheus
 from tests.service import ROOT, Service, run_service
 
@@ -26,8 +31,16 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
     """It has scraped a collector for a while that a fleet, its browsers and its AI users report to, and still does."""
     directory = tmp_path_factory.mktemp("dashboards")
     prices = ROOT / "docs/aibridge-prices.example.yaml"
+    token = directory / "token"
+    token.write_text(TOKEN)
     with (
-        run_service(directory, COLLECTOR_AIBRIDGE_PRICES=str(prices)) as service,
+        coder_server() as url,
+        run_service(
+            directory,
+            COLLECTOR_AIBRIDGE_PRICES=str(prices),
+            COLLECTOR_CANARY="true",
+            COLLECTOR_UPSTREAMS=json.dumps([{"url": url, "token_file": str(token)}]),
+        ) as service,
         run_prometheus(directory / "prometheus", {JOB: service.prometheus_url}) as server,
         simulation(service),
     ):
@@ -37,6 +50,24 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         post_what_nobody_simulates(service)
         server.wait_for_scrapes(JOB, SCRAPES // 2)
         yield server
+
+
+@contextmanager
+def coder_server() -> Iterator[str]:
+    """A stand-in of a Coder server with a few workspaces, on a thread of its own; gives its URL."""
+    now, loop = wall_clock(), asyncio.new_event_loop()
+    coder = Coder(Clock(now), began=now - 1_000, workspaces=[workspace(number) for number in range(5)])
+    server = TestServer(coder.routes(), loop=loop)
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    try:
+        asyncio.run_coroutine_threadsafe(server.start_server(), loop).result(10)
+        yield str(server.make_url("/"))
+    finally:
+        asyncio.run_coroutine_threadsafe(server.close(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
 
 
 @contextmanager
