@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from collector.wire.clock import wall_clock
 from tests.dashboards.boards import BOARDS, BUILT_IN, Question, filled, questions
+from tests.dashboards.test_rules import ALERTS, FILES, RECORDED
 from tests.outbound.coder import TOKEN, Clock, Coder, workspace
 from tests.prometheus import Prometheus, run_prometheus
 from tests.service import ROOT, Service, run_service
@@ -41,7 +42,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             COLLECTOR_CANARY="true",
             COLLECTOR_UPSTREAMS=json.dumps([{"url": url, "token_file": str(token)}]),
         ) as service,
-        run_prometheus(directory / "prometheus", {JOB: service.prometheus_url}) as server,
+        run_prometheus(directory / "prometheus", {JOB: service.prometheus_url}, rules=FILES) as server,
         simulation(service),
     ):
         server.wait_for_scrapes(JOB, 1)
@@ -117,3 +118,20 @@ def test_the_expression_has_an_answer(prometheus: Prometheus, values: dict[str, 
 
     assert found, question.expr
     assert not [series for series in found if math.isnan(series.value)]
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_the_rule_records_something(prometheus: Prometheus, name: str) -> None:
+    """Prometheus has evaluated the rule, and it gave a number."""
+    found = prometheus.query(name)
+
+    assert found
+    assert not [series for series in found if math.isnan(series.value)]
+
+
+def test_no_alert_fires_for_nothing(prometheus: Prometheus) -> None:
+    """Prometheus has evaluated every alert without an error, and of a service that works none fires."""
+    rules = [rule for group in prometheus.api("rules", type="alert")["groups"] for rule in group["rules"]]
+
+    assert {rule["name"]: rule["health"] for rule in rules} == dict.fromkeys(ALERTS, "ok")
+    assert [rule["name"] for rule in rules if rule["state"] == "firing"] == []
