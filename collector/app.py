@@ -25,6 +25,7 @@ from collector.http.appkeys import (
     BUILD_INFO,
     CANARY_AT,
     CAP,
+    COUNTED,
     CREDENTIALS,
     DEPLOYMENT,
     NOISE,
@@ -64,6 +65,7 @@ from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
+from collector.rollup.violation_counts import CountedViolations
 from collector.routes import ROUTES
 from collector.serve import aibridge as aibridge_usage
 from collector.serve import config, exporter, openapi
@@ -98,6 +100,7 @@ SHARED = (
     DEPLOYMENT,
     AI_USE,
     CANARY_AT,
+    COUNTED,
 )  # what the Prometheus listener reads
 
 
@@ -125,6 +128,7 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
+    app[COUNTED] = CountedViolations()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     await _set_up_canary(app, settings)
@@ -248,6 +252,7 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         ),
         interval,
     )
+    yield Job("violation counts", lambda: app[COUNTED].read(store, now=now), interval)
     yield Job("ai use", lambda: app[AI_USE].read(store, now=now), interval)
     yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
     yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)

@@ -11,14 +11,13 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.exposition import choose_encoder
 
-from collector.http.appkeys import AI_USE, CANARY_AT, CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
 from collector.normalize.noise import Rule
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.sources import SourceState, sources
 from collector.rollup.totals import Totals, totals
-from collector.rollup.violation_counts import violation_counts
 from collector.rollup.workspace_groups import current_groups
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
@@ -37,13 +36,8 @@ async def get_metrics(request: web.Request) -> web.Response:
     """
     app = request.app
     now = app[NOW]()
-    sums, given, groups, counts = await app[STORE].read(
-        lambda connection: (
-            totals(connection),
-            sources(connection),
-            current_groups(connection, now=now),
-            violation_counts(connection, now=now),
-        )
+    sums, given, groups = await app[STORE].read(
+        lambda connection: (totals(connection), sources(connection), current_groups(connection, now=now))
     )
     read = [
         *_csp(sums),
@@ -52,8 +46,8 @@ async def get_metrics(request: web.Request) -> web.Response:
         _deployments(app[SNAPSHOTS].of.values()),
         _sources(given),
         _groups(groups),
-        *violation_families(counts),
-        *aibridge_families(app[AI_USE]),
+        *violation_families(app[COUNTED].current),
+        *aibridge_families(app[AI_USE].current, app[AI_USE].currency),
         *_store(app[CAP].size_bytes, app[CAP].limit_bytes, app[WRITER].queue_depth),
         _canary(app[CANARY_AT]),
         *_jobs(app[SCHEDULE], now),

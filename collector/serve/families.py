@@ -72,7 +72,7 @@ GROUPS = Family(
     ("deployment", "organization", "template", "prebuilt", "status"),
 )
 
-# Violations as they are kept.
+# Violations as they are kept, counted anew with every snapshot.
 VIOLATIONS = Family(
     "collector_csp_violations",
     "Violations that are kept, by state and by whether they are noise.",
