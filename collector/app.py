@@ -20,9 +20,12 @@ from collector.config.shape import config_type
 from collector.entrance import VERSION
 from collector.http.access import Access
 from collector.http.appkeys import (
+    AI_USE,
     BUDGET,
     BUILD_INFO,
+    CANARY_AT,
     CAP,
+    COUNTED,
     CREDENTIALS,
     DEPLOYMENT,
     NOISE,
@@ -44,7 +47,7 @@ from collector.http.tls import Certificates
 from collector.ingest import aibridge, csp
 from collector.ingest.clients import Clients
 from collector.normalize.csp import Remembered
-from collector.outbound import updatecheck
+from collector.outbound import canary, updatecheck
 from collector.pages import session
 from collector.pages.page import PAGES, Pages
 from collector.persist import agentstats as agentstats_rows
@@ -54,13 +57,15 @@ from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
-from collector.persist.projects import project_by_name
+from collector.persist.projects import ensure_browser_key, project_by_name
 from collector.persist.writer import Writer
+from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
 from collector.rollup.retention import purge
 from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshots, refresh
 from collector.rollup.store_cap import StoreCap, StoreState
+from collector.rollup.violation_counts import CountedViolations
 from collector.routes import ROUTES
 from collector.serve import aibridge as aibridge_usage
 from collector.serve import config, exporter, openapi
@@ -82,8 +87,10 @@ FOLLOW_EVERY = timedelta(seconds=10)
 ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
+CANARY: web.AppKey[canary.Canary] = web.AppKey("canary", canary.Canary)  # unless it is off
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, exporter.EXPORTER)  # what the Prometheus listener reads
+# What the Prometheus listener reads.
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, AI_USE, CANARY_AT, COUNTED, exporter.EXPORTER)
 
 
 async def create_app(
@@ -111,8 +118,10 @@ async def create_app(
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
     app[exporter.EXPORTER] = exporter.Exporter()
+    app[COUNTED] = CountedViolations()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
+    await _set_up_canary(app, settings)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, loaded, VERSION)
@@ -194,13 +203,21 @@ def _latency(settings: Settings, store: Store) -> Latency:
 
 
 async def _set_up_aibridge(app: web.Application, settings: Settings, prices: PriceList | None) -> None:
-    app[aibridge_usage.PRICES] = aibridge_usage.Prices(prices)
+    app[aibridge_usage.PRICES], app[AI_USE] = aibridge_usage.Prices(prices), RecentUse(prices)
     app[aibridge.AIBRIDGE] = aibridge.Aibridge(
         secret=await app[STORE].transact(service_secret),
         enabled=settings.aibridge_enabled,
         store_prompts=settings.aibridge_store_prompts,
         structured_logging=settings.aibridge_structured_logging,
     )
+
+
+async def _set_up_canary(app: web.Application, settings: Settings) -> None:
+    app[CANARY_AT] = None
+    if settings.canary:
+        make = partial(ensure_browser_key, name=canary.PROJECT, deployment=app[DEPLOYMENT], now=app[NOW]())
+        app[CANARY] = bird = canary.Canary(await app[STORE].transact(make), now=app[NOW])
+        app[CANARY_AT] = lambda: bird.last_success_at
 
 
 def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: updatecheck.Checker) -> Iterable[Job]:
@@ -227,11 +244,15 @@ def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: upda
         ),
         interval,
     )
+    yield Job("violation counts", lambda: app[COUNTED].read(store, now=now), interval)
+    yield Job("ai use", lambda: app[AI_USE].read(store, now=now), interval)
     yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
     yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
     if CERTIFICATES in app:
         yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
     yield Job("erasures", lambda: telemetry.learn_erased(app), telemetry.ERASURES_EVERY)
+    if CANARY in app:
+        yield Job("canary", app[CANARY].run, canary.LOOK_EVERY)
     yield Job("cap", measure, CAP_EVERY)
     yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
     yield Job("retention", keep_house, PURGE_EVERY)

@@ -82,6 +82,7 @@ async def running(
     env = {
         "COLLECTOR_DATA_DIR": str(data),
         "CODER_PG_CONNECTION_URL": database_url if database_url.startswith("postgres") else "",
+        "COLLECTOR_CANARY": "false",  # what a test counts is what it has sent
         "CODER_HTTP_ADDRESS": f"127.0.0.1:{http}",
         "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{prometheus}",
         **options,

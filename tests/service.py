@@ -130,7 +130,8 @@ def environment(data: Path, **options: str) -> dict[str, str]:
     """Ours without its options, for a collector with its data in ``data`` and ports of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CODER_", "COLLECTOR_"))}
     ports = {"CODER_HTTP_ADDRESS": f"127.0.0.1:{free_port()}", "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{free_port()}"}
-    return clean | {"COLLECTOR_DATA_DIR": str(data)} | ports | options
+    quiet = {"COLLECTOR_CANARY": "false"}  # what a test counts is what it has sent
+    return clean | {"COLLECTOR_DATA_DIR": str(data)} | quiet | ports | options
 
 
 def serve_and_fail(data: Path, **options: str) -> subprocess.CompletedProcess[str]:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from collector.app import CERTIFICATES, create_metrics_app, doors
+from collector.app import CANARY, CERTIFICATES, create_metrics_app, doors
 from collector.config.settings import Settings
 from collector.config.values import HostPort
 from collector.entrance import VERSION
@@ -64,7 +64,10 @@ async def listening(
         await runner.setup()
         install(runner, doors(app))
         await metrics.setup()
-        yield await _listen(app, runner, metrics, settings, inherited or {})
+        addresses = await _listen(app, runner, metrics, settings, inherited or {})
+        if CANARY in app:
+            app[CANARY].listens(addresses.own)
+        yield addresses
     finally:
         await metrics.cleanup()
         await runner.cleanup()

@@ -25,6 +25,7 @@ def add(commands: Subcommands) -> None:
     parser.add_argument("--feed-key", required=True, metavar="KEY")
     parser.add_argument("--workspaces", type=int, default=100, metavar="N", help="[default 100]")
     parser.add_argument("--browsers", type=int, default=10, metavar="N", help="[default 10]")
+    parser.add_argument("--ai-users", type=int, default=4, metavar="N", help="[default 4]")
     parser.add_argument("--duration", default="30s", help="for how long [default 30s]")
     parser.add_argument("--seed", type=int, default=1, metavar="N", help="the same seed plays the same fleet [default 1]")
     parser.add_argument("--json", action="store_true", help="print the summary as JSON")
@@ -44,6 +45,7 @@ def run(args: argparse.Namespace) -> int:
         feed_key=args.feed_key,
         workspaces=args.workspaces,
         browsers=args.browsers,
+        ai_users=args.ai_users,
         duration=duration,
         seed=args.seed,
     )
@@ -56,7 +58,8 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace, duration: timedelta) -> None:
     if duration <= timedelta(0):
         raise InvalidInput(f"--duration {args.duration!r} must be longer than nothing")
-    for flag, number in (("--workspaces", args.workspaces), ("--browsers", args.browsers)):
+    numbers = {"--workspaces": args.workspaces, "--browsers": args.browsers, "--ai-users": args.ai_users}
+    for flag, number in numbers.items():
         if number < 0:
             raise InvalidInput(f"{flag} {number} must not be negative")
     check_key("--browser-key", args.browser_key)

@@ -98,6 +98,7 @@ class Settings:
     history_minutes_retention: timedelta
     history_hours_retention: timedelta
     upstreams: tuple[Upstream, ...]
+    canary: bool
     workspace_retention: timedelta
     aibridge_enabled: bool
     aibridge_retention: timedelta  # 0: for ever

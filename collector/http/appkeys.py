@@ -14,9 +14,11 @@ from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
 from collector.persist.writer import Writer
 from collector.rollup.agentmetrics import AgentMetrics
+from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
+from collector.rollup.violation_counts import CountedViolations
 from collector.wire.deployment import SshConfig
 from collector.wire.general import BuildInfo, UpdateCheck
 
@@ -25,6 +27,8 @@ WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
 CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
 SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
+COUNTED: web.AppKey[CountedViolations] = web.AppKey("counted", CountedViolations)
+AI_USE: web.AppKey[RecentUse] = web.AppKey("ai_use", RecentUse)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
@@ -32,6 +36,7 @@ DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's o
 IDENTITIES: web.AppKey[Identities] = web.AppKey("identities", Identities)
 AGENT_METRICS: web.AppKey[AgentMetrics] = web.AppKey("agent_metrics", AgentMetrics)
 NOW: web.AppKey[Callable[[], int]] = web.AppKey("now", Callable)  # type: ignore[arg-type]  # milliseconds since the epoch
+CANARY_AT: web.AppKey[Callable[[], int | None] | None] = web.AppKey("canary_at", object)  # type: ignore[arg-type]  # ms; None: off
 BUILD_INFO: web.AppKey[BuildInfo] = web.AppKey("build_info", BuildInfo)
 SSH: web.AppKey[SshConfig] = web.AppKey("ssh", SshConfig)
 EXPERIMENTS: web.AppKey[tuple[str, ...]] = web.AppKey("experiments", tuple)

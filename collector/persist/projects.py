@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import re
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -97,6 +98,17 @@ def browser_key(connection: Connection, name: str) -> str:
     if not live:
         raise NotFound(f"The project {name!r} has no browser key.")
     return live[-1]
+
+
+def ensure_browser_key(connection: Connection, name: str, *, deployment: str, now: int) -> str:
+    """The newest browser key of a project, made now, and the project with it, if there was none."""
+    try:
+        return browser_key(connection, name)
+    except NotFound:
+        with suppress(Conflict):  # another process has made it in this moment
+            ensure_project(connection, name, now=now)
+        project = project_by_name(connection, name)
+        return create_key(connection, project.id, KeyKind.BROWSER, deployment=deployment, now=now)
 
 
 def list_projects(connection: Connection) -> list[Project]:

@@ -10,12 +10,15 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 
 from collector.normalize.noise import Rule
+from collector.rollup.aibridge_recent import Recent
 from collector.rollup.schedule import JobFacts
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.sources import SourceState
 from collector.rollup.totals import Totals
+from collector.rollup.violation_counts import ViolationCounts
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
+from collector.serve.exported_use import aibridge_families, violation_families
 from collector.wire.workspace_groups import WorkspaceGroup
 
 MAX_RULE_LABELS = 100
@@ -30,16 +33,20 @@ class Collected(NamedTuple):
     rules: Sequence[Rule]
     current: Snapshot | None
     snapshots: Sequence[Snapshot]
+    violations: ViolationCounts | None
+    use: Sequence[Recent]
+    currency: str
     store_bytes: int
     store_limit: int
     left_out: Mapping[str, int]  # series by family
 
 
 class Process(NamedTuple):
-    """This process beside its instruments; ``now`` in ms."""
+    """This process beside its instruments; times in ms."""
 
     queued: int
     jobs: Mapping[str, JobFacts]
+    canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
 
 
@@ -63,6 +70,8 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
             _deployments(collected.snapshots),
             _sources(collected.sources),
             _groups(collected.groups),
+            *violation_families(collected.violations),
+            *aibridge_families(collected.use, collected.currency),
             families.STORE_BYTES.of(collected.store_bytes),
             families.STORE_LIMIT.of(collected.store_limit),
             _left_out(collected),
@@ -72,7 +81,7 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
 
 def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
-    return _registry([*REGISTRY.collect(), families.QUEUE.of(process.queued), *_jobs(process)])
+    return _registry([*REGISTRY.collect(), families.QUEUE.of(process.queued), _canary(process.canary_at), *_jobs(process)])
 
 
 def _registry(made: Iterable[Metric]) -> CollectorRegistry:
@@ -147,6 +156,10 @@ def _left_out(collected: Collected) -> Metric:
     for name, count in {families.NOISE_MATCHES.name: max(0, rules), **collected.left_out}.items():
         left_out.add_metric([name], count)
     return left_out
+
+
+def _canary(last_success_at: int | None) -> Metric:
+    return families.CANARY_AT.empty() if last_success_at is None else families.CANARY_AT.of(last_success_at / 1000)
 
 
 def _jobs(process: Process) -> Iterator[Metric]:

@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from collector.http.appkeys import CAP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import CoderMoment
@@ -130,6 +130,9 @@ async def collected(app: web.Application) -> Collected:
         rules=app[NOISE].rules,
         current=app[SNAPSHOTS].current,
         snapshots=tuple(app[SNAPSHOTS].of.values()),
+        violations=app[COUNTED].current,
+        use=app[AI_USE].current,
+        currency=app[AI_USE].currency,
         store_bytes=app[CAP].size_bytes,
         store_limit=app[CAP].limit_bytes,
         left_out=app[EXPORTER].coder.left_out,
@@ -137,7 +140,9 @@ async def collected(app: web.Application) -> Collected:
 
 
 def _process(app: web.Application) -> Process:
-    return Process(app[WRITER].queue_depth, app[SCHEDULE].facts, app[NOW]())
+    last_canary = app[CANARY_AT]
+    canary_at = None if last_canary is None else last_canary() or 0
+    return Process(app[WRITER].queue_depth, app[SCHEDULE].facts, canary_at, app[NOW]())
 
 
 def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Coder:

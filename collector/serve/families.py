@@ -72,6 +72,53 @@ GROUPS = Family(
     ("deployment", "organization", "template", "prebuilt", "status"),
 )
 
+# Violations as they are kept, counted anew with every snapshot.
+VIOLATIONS = Family(
+    "collector_csp_violations",
+    "Violations that are kept, by state and by whether they are noise.",
+    ("project", "state", "noise"),
+)
+NEW_VIOLATIONS = Family(
+    "collector_csp_new_violations",
+    "Violations that were first stored in the last hour, of the newest 5,000.",
+    ("project", "noise_class"),
+)
+TOP_VIOLATIONS = Family(
+    "collector_csp_top_violation_reports",
+    "Reports of the 50 open violations that have most and are no noise.",
+    ("project", "directive", "blocked_kind", "fingerprint"),
+)
+
+# Of AI bridge records, read anew with every snapshot. Windows that move: neither add them up over time nor over windows.
+AI_INTERCEPTIONS = Family(
+    "collector_aibridge_interceptions",
+    "Interceptions that started within the window; unfinished ones have no end yet.",
+    ("window", "deployment", "provider", "model", "ended"),
+)
+AI_TOKENS = Family(
+    "collector_aibridge_tokens",
+    "Tokens of interceptions that started within the window, by kind: the kinds add up to all of them.",
+    ("window", "deployment", "provider", "model", "kind"),
+)
+AI_COST = Family(
+    "collector_aibridge_cost",
+    "What these tokens cost by COLLECTOR_AIBRIDGE_PRICES, in its currency. Absent where nothing has a price.",
+    ("window", "deployment", "provider", "model", "currency"),
+)
+AI_UNPRICED = Family(
+    "collector_aibridge_unpriced_tokens",
+    "Tokens of the window that the price list leaves out.",
+    ("window", "deployment", "provider", "model"),
+)
+AI_TOOL_CALLS = Family(
+    "collector_aibridge_tool_calls",
+    "Calls of tools by interceptions that started within the window; of 40 tools by name.",
+    ("window", "deployment", "tool", "failed"),
+)
+AI_USERS = Family(
+    "collector_aibridge_users", "Users with an interception that started within the window.", ("window", "deployment")
+)
+
 # Of the store, which all replicas share.
 STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
@@ -81,6 +128,10 @@ LEFT_OUT = Family(
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
+CANARY_AT = Family(
+    "collector_canary_last_success_timestamp_seconds",
+    "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
+)
 JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
@@ -99,8 +150,17 @@ COLLECTED = (
     DEPLOYMENTS,
     SOURCE_SUCCESS_AT,
     GROUPS,
+    VIOLATIONS,
+    NEW_VIOLATIONS,
+    TOP_VIOLATIONS,
+    AI_INTERCEPTIONS,
+    AI_TOKENS,
+    AI_COST,
+    AI_UNPRICED,
+    AI_TOOL_CALLS,
+    AI_USERS,
     STORE_BYTES,
     STORE_LIMIT,
     LEFT_OUT,
 )
-OWN = (QUEUE, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (QUEUE, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

@@ -7,13 +7,17 @@ from typing import Any
 
 from prometheus_client import REGISTRY
 
+from collector.normalize.uris import KEYWORDS
+from collector.rollup.aibridge_recent import WINDOWS
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import coder_families, families
 from collector.serve.families import Family
+from collector.wire.aibridge import PARTS
 from collector.wire.csp import DIRECTIVES
 from collector.wire.deployment import SessionCounts, Source
 from collector.wire.other_reports import OTHER_TYPE, OTHER_TYPES
 from collector.wire.records import DropReason, NoiseClass
+from collector.wire.violations import State
 
 HEAD = """# Metrics
 
@@ -24,7 +28,8 @@ credential is asked for). `/metrics` on the ordinary address gives the same to o
 with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
 
 Every label value comes from a closed list, from the names of your projects, or from the ids, organizations and templates of
-your deployments, of which there are at most 400. No host, URL or user name is ever a label of a `collector_*` metric.
+your deployments, of which there are at most 400. Of models and of tools, which have the names that logs give them, 40 are
+named and the rest is `other`. No host, URL or user name is ever a label of a `collector_*` metric.
 
 It comes as text (0.0.4) or as OpenMetrics (1.0), by what `Accept` would rather have, and compressed where `Accept-Encoding`
 names gzip. One scrape tells of one snapshot.
@@ -91,6 +96,13 @@ VALUES: dict[str, Iterable[str]] = {
     "source": tuple(Source),
     "approximate": ("true", "false"),
     "prebuilt": ("true", "false"),
+    "state": tuple(State),
+    "noise": ("true", "false"),
+    "blocked_kind": ("origin", *sorted(KEYWORDS), "local", "scheme", "opaque", "overflow"),
+    "window": tuple(WINDOWS),
+    "kind": tuple(PARTS),
+    "ended": ("true", "false"),
+    "failed": ("true", "false"),
 }
 
 TABLE = ["| metric | type | labels | meaning |", "|---|---|---|---|"]

@@ -86,6 +86,7 @@ def _contents(summary: Summary) -> Table:
     table.add_row("other reports", *(str(sum(of_type.values())) for of_type in others), "", "")
     table.add_row("agent reports", *_row_counts(summary.agent_rows))
     table.add_row("workspace states", *_row_counts(summary.workspace_rows))
+    table.add_row("lines of AI gateways", *_row_counts(summary.aibridge_lines))
     return table
 
 

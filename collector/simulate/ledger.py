@@ -12,7 +12,7 @@ from collector.simulate.plan import Buckets, CspCount, FleetState, Plan, Posts, 
 from collector.simulate.workspaces import WorkspaceRow
 
 WINDOW_MS = 15 * 60 * 1000  # what a snapshot looks back on
-ROUTES = ("csp", "agent-stats", "workspaces")
+ROUTES = ("csp", "agent-stats", "workspaces", "aibridge")
 
 Kind = tuple[str, str | None, bool]  # effective directive, disposition, noise
 
@@ -72,6 +72,10 @@ class Ledger:
         self._settled("workspaces", len(rows), len(rejected))
         self._buckets |= {row.id: bucket for index, (row, bucket) in enumerate(rows) if index not in rejected}
 
+    def lines_accepted(self, route: str, accepted: int, rejected: int) -> None:
+        """Lines of a log were answered 2xx, some of them rejected."""
+        self._settled(route, accepted + rejected, rejected)
+
     def fleet(self, now_ms: int) -> FleetState:
         """What a snapshot taken at ``now_ms`` must say."""
         self._forget_before(now_ms - WINDOW_MS)
@@ -112,6 +116,7 @@ class Ledger:
             others_acknowledged=dict(self.others_acknowledged),
             agent_rows=self._rows("agent-stats"),
             workspace_rows=self._rows("workspaces"),
+            aibridge_lines=self._rows("aibridge"),
             expected=self.fleet(finished_at),
         )
 

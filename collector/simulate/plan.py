@@ -17,6 +17,7 @@ class Plan:
     feed_key: str = field(repr=False)
     workspaces: int = 100
     browsers: int = 10
+    ai_users: int = 4  # 0: for a service that takes no logs of AI gateways
     duration: timedelta = timedelta(seconds=30)
     seed: int = 1
     interval: timedelta = timedelta(seconds=30)  # between two reports of one agent
@@ -57,7 +58,7 @@ class FleetState(msgspec.Struct, frozen=True):
 class Posts(msgspec.Struct, frozen=True):
     """The requests of one route. ``refused`` counts by status, or under "connection" when there was no answer."""
 
-    route: str  # csp, agent-stats or workspaces
+    route: str  # csp, agent-stats, workspaces or aibridge
     sent: int
     acknowledged: int
     refused: dict[str, int]
@@ -74,7 +75,7 @@ class CspCount(msgspec.Struct, frozen=True):
 
 
 class Rows(msgspec.Struct, frozen=True):
-    """Rows of one feed. ``unsettled`` ones were sent, but never answered with 2xx: the service may or may not have them."""
+    """Rows, or log lines, of one feed. ``unsettled`` ones were sent, but never answered with 2xx: they may be stored or not."""
 
     sent: int
     accepted: int
@@ -99,10 +100,11 @@ class Summary(msgspec.Struct, frozen=True):
     others_acknowledged: dict[str, int]
     agent_rows: Rows
     workspace_rows: Rows
+    aibridge_lines: Rows
     expected: FleetState
 
     @property
     def wholly_acknowledged(self) -> bool:
         """True when every POST was answered 2xx and no row was rejected."""
-        rows = (self.agent_rows, self.workspace_rows)
+        rows = (self.agent_rows, self.workspace_rows, self.aibridge_lines)
         return not any(p.refused for p in self.posts) and all(r.accepted == r.sent for r in rows)

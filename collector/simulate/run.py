@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import aiohttp
 
+from collector.simulate.aibridge import User, ask
 from collector.simulate.csp import visit
 from collector.simulate.feed import BULK, Feed
 from collector.simulate.fleet import Clock, fleet, report_agents, report_workspaces
@@ -41,6 +42,8 @@ async def run(plan: Plan, *, show: Show | None = None, clock: Clock = wall_clock
             async with asyncio.TaskGroup() as tasks:
                 for number in range(plan.browsers):
                     tasks.create_task(visit(session, plan, number, ledger, until))
+                for number in range(plan.ai_users):
+                    tasks.create_task(ask(feed, User(plan.seed, number), clock, until))
                 if agents:
                     workspaces = [agent.workspace for agent in agents]
                     tasks.create_task(report_workspaces(feed, workspaces, ledger, clock, until))

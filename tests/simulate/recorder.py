@@ -22,6 +22,7 @@ class Recorder:
     attempts: list[Any] = field(default_factory=list)  # every array of agent rows, refused or not
     agents: list[Any] = field(default_factory=list)  # rows that were taken
     workspaces: dict[str, Any] = field(default_factory=dict)  # the newest row of each
+    lines: list[Any] = field(default_factory=list)  # of AI gateways' logs
     refusals: list[int] = field(default_factory=list)
     csp_status: int = 200
     reject: frozenset[int] = frozenset()
@@ -54,6 +55,13 @@ class Recorder:
         self.workspaces |= {row["id"]: row for row in rows}
         return web.json_response({"accepted": len(rows), "rejected": []})
 
+    async def take_lines(self, request: web.Request) -> web.Response:
+        """The aibridge route."""
+        assert request.headers["Authorization"] == f"Bearer {FEED_KEY}"
+        lines = [json.loads(line) for line in (await request.read()).splitlines()]
+        self.lines += lines
+        return web.json_response({"accepted": len(lines), "duplicate": 0, "skipped": 0, "rejected_count": 0, "rejected": []})
+
 
 @asynccontextmanager
 async def recording() -> AsyncIterator[Recorder]:
@@ -63,6 +71,7 @@ async def recording() -> AsyncIterator[Recorder]:
     app.router.add_post("/api/v2/csp/reports", recorder.take_csp)
     app.router.add_post("/api/v2/ingest/agent-stats", recorder.take_agents)
     app.router.add_post("/api/v2/ingest/workspaces", recorder.take_workspaces)
+    app.router.add_post("/api/v2/ingest/aibridge", recorder.take_lines)
     runner = web.AppRunner(app)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -183,3 +183,16 @@ async def test_it_is_shown_as_lines_where_there_is_no_terminal() -> None:
     assert msgspec.json.decode(msgspec.json.encode(summary), type=Summary) == summary
     assert "Everything was acknowledged." in render(summary)
     assert BROWSER_KEY not in repr(played) + render(summary)
+
+
+async def test_questions_to_models_are_told_whole() -> None:
+    """Each AI user asks at once: a question has one start, and its tokens, tools and end belong to it."""
+    async with recording() as recorder:
+        summary = await run(plan(recorder, workspaces=0, browsers=0, ai_users=3))
+
+    fields = [line["fields"] for line in recorder.lines]
+    starts = [of for of in fields if of["record_type"] == "interception_start"]
+    assert len({of["initiator_id"] for of in starts}) == 3
+    assert {of["interception_id"] for of in fields} == {of["interception_id"] for of in starts}
+    assert {"token_usage", "prompt_usage"} < {of["record_type"] for of in fields}
+    assert summary.aibridge_lines.accepted == summary.aibridge_lines.sent == len(fields)

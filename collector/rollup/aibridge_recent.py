@@ -1,0 +1,153 @@
+"""What AI models were used for lately: read from the rows every so often, kept in memory, and handed to the exporter.
+
+Rows of one interception come in any order, and not before its start is known whose tokens they are. So there is no sum that
+only grows: these are windows that move, and what comes late is in the next reading.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, Select, func, select
+
+from collector.persist.aibridge_tables import aibridge_interceptions, aibridge_token_usages, aibridge_tool_usages
+from collector.persist.engine import Store
+from collector.rollup.prices import NOTHING, Cost, PriceList, cost
+from collector.wire.aibridge import KINDS, PARTS, Tokens
+
+WINDOWS = {"1h": 3_600_000, "24h": 86_400_000}  # ms
+MODELS, TOOLS, DEPLOYMENTS = 40, 40, 100  # named in one window; all others together are OTHER
+MOST_GROUPS = 10_000  # read of one window
+OTHER, UNKNOWN = "other", "unknown"
+LONGEST_NAME = 100  # characters: names come from logs, and are labels
+
+_interceptions = aibridge_interceptions.c
+
+Key = tuple[str, ...]
+NO_TOKENS: Counter[str] = Counter()  # never added to in place
+
+
+class ModelUse(NamedTuple):
+    """What one model was used for; "unknown" while the start of an interception has not come."""
+
+    interceptions: int = 0
+    unfinished: int = 0
+    tokens: Counter[str] = NO_TOKENS  # by the kinds that add up to all tokens
+    cost: Cost = NOTHING
+
+    def __add__(self, other: ModelUse) -> ModelUse:  # type: ignore[override] # sums, not concatenation
+        return ModelUse(
+            self.interceptions + other.interceptions,
+            self.unfinished + other.unfinished,
+            self.tokens + other.tokens,
+            self.cost + other.cost,
+        )
+
+
+class ToolUse(NamedTuple):
+    """Calls of one tool, those that failed among them."""
+
+    calls: int = 0
+    failed: int = 0
+
+    def __add__(self, other: ToolUse) -> ToolUse:  # type: ignore[override] # sums, not concatenation
+        return ToolUse(self.calls + other.calls, self.failed + other.failed)
+
+
+class Recent(NamedTuple):
+    """Interceptions that started within one window: by deployment, provider and model; by deployment and tool; and users."""
+
+    window: str
+    models: dict[Key, ModelUse]
+    tools: dict[Key, ToolUse]
+    users: dict[Key, int]  # by deployment
+
+
+class RecentUse:
+    """The newest reading, one :class:`Recent` a window; empty before the first."""
+
+    def __init__(self, prices: PriceList | None) -> None:
+        self.currency = prices.currency if prices else ""
+        self.current: tuple[Recent, ...] = ()
+        self._prices = prices
+
+    async def read(self, store: Store, *, now: Callable[[], int]) -> None:
+        """Read all windows, as of one moment."""
+        at = now()
+        self.current = await store.read(
+            lambda connection: tuple(
+                recent(connection, window, since=at - span, until=at, prices=self._prices) for window, span in WINDOWS.items()
+            )
+        )
+
+
+def recent(connection: Connection, window: str, *, since: int, until: int, prices: PriceList | None) -> Recent:
+    """What was used of the interceptions that started after ``since`` and not after ``until`` (ms)."""
+
+    def rows(selected: Select[Any]) -> Sequence[Any]:
+        started = selected.where(_interceptions.started_at > since, _interceptions.started_at <= until)
+        return connection.execute(started.limit(MOST_GROUPS)).all()
+
+    names = _interceptions.deployment, _interceptions.provider, _interceptions.model
+    models = [(_key(*key), ModelUse(count, unfinished)) for *key, count, unfinished in rows(_counts(*names))]
+    models += [(_key(*key), _tokens(key[1], key[2], sums, prices)) for *key, sums in _split(rows(_token_sums(*names)))]
+    tools = [(_key(deployment, tool), ToolUse(calls, failed)) for deployment, tool, calls, failed in rows(_tool_calls())]
+    users = [(_key(deployment), count) for deployment, count in rows(_users())]
+    return Recent(
+        window,
+        _named(models, ModelUse(), MODELS, lambda use: use.tokens.total()),
+        _named(tools, ToolUse(), TOOLS, lambda use: use.calls),
+        _named(users, 0, DEPLOYMENTS, lambda count: count),
+    )
+
+
+def _key(*names: str | None) -> Key:
+    return tuple(UNKNOWN if name is None else name[:LONGEST_NAME] for name in names)
+
+
+def _named(found: Iterable[tuple[Key, Any]], nothing: Any, most: int, weight: Callable[[Any], int]) -> dict[Key, Any]:
+    """The heaviest ``most`` of what was ``found``, each once, and all others together."""
+    uses: dict[Key, Any] = {}
+    for key, use in found:
+        uses[key] = uses.get(key, nothing) + use
+    ordered = sorted(uses, key=lambda key: (-weight(uses[key]), key))
+    named = {key: uses[key] for key in ordered[:most]}
+    for key in ordered[most:]:
+        other = (OTHER,) * len(key)
+        named[other] = named.get(other, nothing) + uses[key]
+    return named
+
+
+def _counts(*names: Any) -> Select[Any]:
+    unfinished = func.count().filter(_interceptions.ended_at.is_(None))
+    return select(*names, func.count(), unfinished).select_from(aibridge_interceptions).group_by(*names)
+
+
+def _token_sums(*names: Any) -> Select[Any]:
+    used = aibridge_token_usages.c
+    sums = (func.coalesce(func.sum(used[kind]), 0) for kind in KINDS)
+    return select(*names, *sums).join_from(aibridge_interceptions, aibridge_token_usages).group_by(*names)
+
+
+def _split(rows: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
+    return ((*row[: -len(KINDS)], Tokens(*map(int, row[-len(KINDS) :]))) for row in rows)
+
+
+def _tokens(provider: str | None, model: str | None, tokens: Tokens, prices: PriceList | None) -> ModelUse:
+    kinds = {kind: count for kind, count in msgspec.structs.asdict(tokens).items() if kind in PARTS}
+    return ModelUse(tokens=Counter(kinds), cost=cost(tokens, prices.of(provider, model) if prices else None))
+
+
+def _tool_calls() -> Select[Any]:
+    used = aibridge_tool_usages.c
+    failed = func.count().filter(used.invocation_error != "")
+    names = _interceptions.deployment, used.tool
+    return select(*names, func.count(), failed).join_from(aibridge_interceptions, aibridge_tool_usages).group_by(*names)
+
+
+def _users() -> Select[Any]:
+    distinct = func.count(_interceptions.initiator_id.distinct())
+    return select(_interceptions.deployment, distinct).group_by(_interceptions.deployment)
