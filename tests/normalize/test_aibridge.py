@@ -234,3 +234,9 @@ def test_an_entry_in_many_lines_is_bounded() -> None:
 
     assert (ended.error, too_long.error) == ("The line is too long.", "The line is too long.")
     assert reader.end() == []
+
+
+def test_an_indented_line_is_a_line() -> None:
+    """JSON with blanks before it is read like any other: nothing is passed over without a word."""
+    assert records("  " + start()) == records(start())
+    assert [entry.error for entry in judged('\t{"msg": "cut\n')] == ["The line is cut short."]
