@@ -13,6 +13,7 @@ from typing import Any
 
 from collector.normalize.aibridge import Judged, LogReader
 from collector.normalize.aibridge_records import RecordMaker
+from collector.normalize.identity import Identities, UserIdentity
 from collector.wire.aibridge import AibridgeRecord
 
 PAYLOADS = Path(__file__).parent / "payloads" / "aibridge"
@@ -24,12 +25,13 @@ SERVER_HUMAN = (PAYLOADS / "server.log").read_bytes()
 
 NOW = 1_768_384_800_000  # 2026-01-14T10:00:00Z
 SECRET = bytes(range(32))
+PLAIN = Identities(UserIdentity.PLAIN, SECRET)
 INTERCEPTION = "c0a8f1de-1111-4222-8333-444455556666"
 
 
 def judged(log: bytes | str, *, keep_texts: bool = True) -> list[Judged]:
     """What becomes of each entry of ``log``."""
-    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=keep_texts, now=NOW))
+    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=keep_texts, identities=PLAIN, now=NOW))
     whole = log.encode("utf-8", "surrogatepass") if isinstance(log, str) else log
     return [*(found for line in whole.split(b"\n")[:-1] for found in reader.read(line)), *reader.end()]
 

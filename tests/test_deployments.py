@@ -105,8 +105,11 @@ async def test_every_answer_is_of_the_deployment_that_is_named(two: Two) -> None
         f"{HISTORY}x",
         f"{HISTORY}x&format=csv",
         "/api/v2/deployment/workspaces?deployment=x",
+        "/api/v2/aibridge/usage?deployment=x",
+        f"{STATS}?deployment=%00",
+        "/api/v2/aibridge/usage?deployment=%00",
     ):
-        async with two.inside.client.get(path + "x", headers=two.inside.owner) as answer:
+        async with two.inside.client.get(path, headers=two.inside.owner) as answer:
             assert answer.status == 404, path
 
 

@@ -17,15 +17,20 @@ from collector.__main__ import main
 from collector.http.appkeys import IDENTITIES, STORE
 from collector.normalize.identity import NOBODY
 from collector.outbound.telemetry import QUEUED_MESSAGES, Forwarder
+from collector.persist.aibridge_tables import aibridge_interceptions, aibridge_prompts
 from collector.persist.tables import agents
 from collector.persist.telemetry_tables import inventory
 from collector.persist.userdata import remember_erased
 from collector.telemetry import learn_erased
 from tests import messages
+from tests.aibridge import line, start
+from tests.ingest.test_aibridge import posted, total
 from tests.ingest.test_telemetry import on_disk, send
 from tests.inside import Inside, running
 from tests.postgres import free_port
 
+KEY_ID = "Kq7TestKey"  # of a user's API key, as a log has it
+PROMPT = "why is my build red"
 ROW = {
     "agent_id": "agent",
     "workspace_id": "w",
@@ -44,12 +49,19 @@ async def bring(inside: Inside) -> None:
     workspace = {"id": "w", "name": "w", "owner_id": messages.OWNER, "template_id": "t", "deleted": False}
     status, answer = await inside.post("/api/v2/ingest/workspaces", json.dumps([workspace]), **inside.feed)
     assert (status, answer["accepted"]) == (200, 1)
+    log = start(initiator_id=messages.OWNER, api_key_id=KEY_ID) + line("prompt_usage", msg_id="m", prompt=PROMPT)
+    assert (await posted(inside, log))["rejected_count"] == 0
 
 
 def named(connection: Connection) -> set[str | None]:
     """Every user that a row names."""
-    stored = {*connection.scalars(select(inventory.c.user_id)), *connection.scalars(select(agents.c.user_id))}
-    return stored - {None}
+    columns = (inventory.c.user_id, agents.c.user_id, aibridge_interceptions.c.initiator_id)
+    return {user_id for column in columns for user_id in connection.scalars(select(column))} - {None}
+
+
+def texts(connection: Connection) -> list[str | None]:
+    """The prompts as they are kept."""
+    return list(connection.scalars(select(aibridge_prompts.c.prompt)))
 
 
 @pytest.mark.parametrize("kept", ["pseudonym", "none"])
@@ -63,18 +75,24 @@ async def test_identity_is_not_stored(tmp_path: Path, kept: str) -> None:
 
     assert messages.OWNER.encode() not in stored
     assert b"grace-hopper" not in stored
+    assert KEY_ID.encode() not in stored
     assert users == ({pseudonym} if kept == "pseudonym" else {NOBODY})
 
 
 async def test_an_erased_user_stays_erased(tmp_path: Path) -> None:
-    """Erasing leaves no row that names the user, and what comes in later names nobody, in a service that was running."""
-    async with running("sqlite", tmp_path) as inside:
+    """Erasing leaves no row that names the user, and what comes in later names nobody, in a service that was running.
+
+    What it asked models for stays as numbers, without its texts.
+    """
+    async with running("sqlite", tmp_path, COLLECTOR_AIBRIDGE_STORE_PROMPTS="true") as inside:
         await bring(inside)
         assert await inside.app[STORE].read(named) == {messages.OWNER}
 
-        erase = ["user-data", "erase", messages.OWNER, "--data-dir", str(tmp_path)]
+        erase = ["user-data", "erase", messages.OWNER.upper(), "--data-dir", str(tmp_path)]
         assert await asyncio.to_thread(main, erase) == 0
         assert await inside.app[STORE].read(named) == {NOBODY}
+        assert await inside.app[STORE].read(texts) == [None]
+        assert (await total(inside))["prompts"] == 1
 
         await learn_erased(inside.app)
         await bring(inside)

@@ -29,7 +29,8 @@ def erase_command(args: argparse.Namespace) -> int:
 
     def work(connection: Connection) -> int:
         identities = Identities(UserIdentity.PLAIN, service_secret(connection))
-        ids = frozenset({args.id, identities.pseudonym(args.id)})
+        spellings = {args.id, args.id.lower()}  # an UUID may be copied in capitals, and Coder writes it small
+        ids = frozenset(spellings | {identities.pseudonym(spelling) for spelling in spellings})
         remember_erased(connection, [identities.mark(known_as) for known_as in ids], now=wall_clock())
         return erase(connection, ids, nobody=NOBODY)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from aiohttp import web
 
 from collector.http import body
@@ -38,14 +39,17 @@ async def post_report_stats(request: web.Request) -> web.Response:
     now = app[NOW]()
     if isinstance(agent, Agent) and content:
         report, metrics = own_report(content, agent, received_at=now)
-        app[AGENT_METRICS].put(agent, metrics, now=now)
-        if report is not None and app[COLLECTED]:
-            await _store(request, report)
+        if report is not None:  # else it only asks for the interval, and what it sent before stands
+            report = intake.storable(request, report)
+            whose = msgspec.structs.replace(agent, user_id=report.user_id, username=report.username)
+            app[AGENT_METRICS].put(whose, metrics, now=now)
+            if app[COLLECTED]:
+                await _store(request, report)
     return json_response(ReportInterval(app[INTERVAL_MS] * NS_PER_MS))
 
 
 async def _store(request: web.Request, report: AgentReport) -> None:
-    refusals = await intake.submit(request, request[CALLER], [intake.storable(request, report)])
+    refusals = await intake.submit(request, request[CALLER], [report])
     if refusals:
         raise InvalidReport("The store does not take this report.", refusals[0].error)
 

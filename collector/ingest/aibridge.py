@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from collector.http import stream
-from collector.http.appkeys import DEPLOYMENT, NOW, WRITER
+from collector.http.appkeys import DEPLOYMENT, IDENTITIES, NOW, WRITER
 from collector.http.errors import json_response
 from collector.http.guard import CALLER
 from collector.http.operation import Operation
@@ -58,7 +58,8 @@ async def post_aibridge(request: web.Request) -> web.Response:
 
 async def _read(request: web.Request, receipt: Receipt) -> None:
     options, now = request.app[AIBRIDGE], request.app[NOW]()
-    reader = LogReader(RecordMaker(secret=options.secret, keep_texts=options.store_prompts, now=now))
+    identities = request.app[IDENTITIES]
+    reader = LogReader(RecordMaker(secret=options.secret, keep_texts=options.store_prompts, identities=identities, now=now))
     records: list[AibridgeRecord] = []
     size = 0
     async for lines in stream.lines(request):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from collector.wire.records import Record, Refusal, Taken
 # 10,000 rows, the most that one body may hold, are about 6 MB of what agents really send.
 BODY_LIMIT = 8 * 1024 * 1024
 
+R = TypeVar("R", bound=Record)
 Decoded = tuple[Sequence[tuple[int, Record]], Sequence[Refusal]]
 
 
@@ -48,7 +50,7 @@ async def submit(request: web.Request, caller: Caller | None, records: Sequence[
         raise
 
 
-def storable(request: web.Request, record: Record) -> Record:
+def storable(request: web.Request, record: R) -> R:
     """``record`` with what may be stored of its user."""
     identities = request.app[IDENTITIES]
     return record if identities.changes_nothing else identities.applied(record)

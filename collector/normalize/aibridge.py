@@ -49,7 +49,8 @@ class LogReader:
         self._lines += 1
         if line is None:
             return [*self.end(), Judged(self._lines, error=TOO_LONG)]
-        if line.startswith(b"{"):
+        # What is indented belongs to a text of several lines, if there is one.
+        if line.startswith(b"{") or (not self._entry and line.lstrip().startswith(b"{")):
             return [*self.end(), self._json(line)]
         text = human.plain(line.rstrip(b"\r").decode("utf-8", "replace"))
         if self._entry and human.is_continuation(text):

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from collector.normalize.identity import NOBODY, Identities
 from collector.normalize.rows import line
 from collector.normalize.uris import uri
 from collector.wire.aibridge import (
@@ -70,12 +71,14 @@ class RecordMaker:
     Args:
         secret: of the service, for the hashes: of a short prompt a plain one would tell what it was.
         keep_texts: whether prompts, inputs and thoughts are kept.
+        identities: as whom the initiators of interceptions are kept.
         now: ms; what claims to be of more than a day later is refused, for it would never be old enough to go.
     """
 
-    def __init__(self, *, secret: bytes, keep_texts: bool, now: int) -> None:
+    def __init__(self, *, secret: bytes, keep_texts: bool, identities: Identities, now: int) -> None:
         self._secret = secret
         self._keep_texts = keep_texts
+        self._identities = identities
         self._latest = now * 10**6 + DAY_NS
 
     def __call__(self, fields: Fields, span: Span) -> AibridgeRecord:
@@ -87,16 +90,7 @@ class RecordMaker:
         span = Span(_name(span.trace), _name(span.span))
         match fields:
             case StartFields():
-                return InterceptionStart(
-                    interception_id=fields.interception_id,
-                    at=self._moment("started_at", fields.started_at),
-                    span=span,
-                    initiator_id=_name(fields.initiator_id),
-                    api_key_id=_name(fields.api_key_id),
-                    provider=_name(fields.provider),
-                    model=_name(fields.model),
-                    metadata=_scalars(fields.metadata),
-                )
+                return self._start(fields, span)
             case EndFields():
                 return InterceptionEnd(fields.interception_id, self._moment("ended_at", fields.ended_at), span)
             case TokenFields():
@@ -107,6 +101,21 @@ class RecordMaker:
                 return self._tool_usage(fields, span)
             case ThoughtFields():
                 return self._thought(fields, span)
+
+    def _start(self, fields: StartFields, span: Span) -> InterceptionStart:
+        named = _name(fields.initiator_id)
+        initiator_id = (self._identities.user_id(named) or NOBODY) if named else ""
+        return InterceptionStart(
+            interception_id=fields.interception_id,
+            at=self._moment("started_at", fields.started_at),
+            span=span,
+            initiator_id=initiator_id,
+            # A key is one user's: it names whoever is not to be named.
+            api_key_id=_name(fields.api_key_id) if initiator_id == named else "",
+            provider=_name(fields.provider),
+            model=_name(fields.model),
+            metadata=_scalars(fields.metadata),
+        )
 
     def _token_usage(self, fields: TokenFields, span: Span) -> TokenUsage:
         at, tokens = self._moment("created_at", fields.created_at), _tokens(fields)

@@ -6,12 +6,16 @@ import enum
 import hashlib
 import hmac
 import uuid
+from typing import TypeVar
 
 import msgspec
 
 from collector.wire.records import AgentReport, Record, Workspace
 
 NOBODY = str(uuid.UUID(int=0))  # as Go writes an id that is none; columns that must hold an id hold this
+
+
+R = TypeVar("R", bound=Record)
 
 
 class UserIdentity(enum.StrEnum):
@@ -57,7 +61,7 @@ class Identities:
         """Whether everything is stored as it came."""
         return self.kept is UserIdentity.PLAIN and not self.erased
 
-    def applied(self, record: Record) -> Record:
+    def applied(self, record: R) -> R:
         """``record`` with what may be stored of its user."""
         if isinstance(record, AgentReport):
             user_id = self.user_id(record.user_id)

@@ -79,6 +79,12 @@ def usage(connection: Connection, query: UsageQuery, prices: PriceList | None = 
     return UsageReport(tuple(results), _total(connection, query, groups), prices.currency if prices else None)
 
 
+def has_usage(connection: Connection, deployment: str) -> bool:
+    """Whether any interception of ``deployment`` is kept."""
+    found = select(_interceptions.id).where(_interceptions.deployment == deployment).limit(1)
+    return connection.scalar(found) is not None
+
+
 def _total(connection: Connection, query: UsageQuery, groups: dict[Key, _Group]) -> Usage:
     whole = msgspec.structs.replace(query, group_by=())
     total = _Group(duration=_durations(connection, whole).get((), NOT_ENDED))  # no percentile is made of those of groups

@@ -76,21 +76,23 @@ async def refresh(
     ``own`` is the collector's own deployment.
     """
     moment = now()
-    built, default = await database.read(
+    built, default, reports = await database.read(
         lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, said=snapshots.said)
     )
     made_here = [snapshot for snapshot in built if snapshot.source is not Source.UPSTREAM]
-    await write(lambda connection: _keep_all(connection, made_here))
+    # Where another source is shown, reports are still there to take its place.
+    unshown = reports - {snapshot.deployment for snapshot in made_here if snapshot.source is Source.REPORTS}
+    await write(lambda connection: _keep_all(connection, made_here, unshown, moment))
     snapshots.of = {snapshot.deployment: snapshot for snapshot in built}
     snapshots.current = snapshots.of.get(default)
 
 
 def _built(
     connection: Connection, own: str, *, now: int, interval_ms: int, said: Mapping[str, Source]
-) -> tuple[list[Snapshot], str]:
-    """The snapshots, and the deployment that answers when nobody names one.
+) -> tuple[list[Snapshot], str, frozenset[str]]:
+    """The snapshots, the deployment that answers when nobody names one, and those that have reports or workspaces.
 
-    That is the collector's own once it has reports or workspaces, else the only other one, else its own.
+    The default is the collector's own once it has reports or workspaces, else the only other one, else its own.
     """
     reports = reporting(connection)
     known = {own} | reports | told_of(connection)
@@ -105,7 +107,7 @@ def _built(
         if snapshot is not None:
             found.append(snapshot)
     others = [snapshot.deployment for snapshot in found if snapshot.deployment != own]
-    return found, others[0] if own not in reports and len(others) == 1 else own
+    return found, others[0] if own not in reports and len(others) == 1 else own, reports
 
 
 def build(
@@ -173,10 +175,12 @@ def _polled(connection: Connection, deployment: str) -> Snapshot | None:
     return None if row is None else stored_snapshot(row)
 
 
-def _keep_all(connection: Connection, built: list[Snapshot]) -> None:
+def _keep_all(connection: Connection, built: list[Snapshot], unshown: frozenset[str], now: int) -> None:
     for snapshot in built:
         # Of telemetry it is the time of a message, however often a snapshot is built of it.
         keep(connection, snapshot, at=snapshot.collected_at)
+    for deployment in sorted(unshown):
+        note_success(connection, deployment, Source.REPORTS, at=now)
 
 
 def keep(connection: Connection, snapshot: Snapshot, *, at: int, version: str | None = None) -> None:

@@ -9,10 +9,13 @@ from aiohttp import web
 from collector.http.appkeys import STORE
 from collector.http.errors import json_response
 from collector.http.operation import Operation, Param
-from collector.rollup.aibridge import usage
+from collector.persist.deployments import is_deployment
+from collector.rollup.aibridge import has_usage, usage
 from collector.rollup.prices import PriceList
 from collector.serve import params
+from collector.serve.deployment import deployment_of
 from collector.wire.aibridge_usage import GroupKey, UsageQuery, UsageReport
+from collector.wire.errors import NotFound
 
 FIRST_MS, LAST_MS = 0, 253_402_300_800_000  # from 1970 to the end of the year 9999
 
@@ -36,21 +39,28 @@ QUERY = (
 )
 
 
-@Operation(answer=UsageReport, query=QUERY)
+@Operation(answer=UsageReport, query=QUERY, refuses=(NotFound,))
 async def get_usage(request: web.Request) -> web.Response:
     """What models were used for and what it cost, by group and in all, of the interceptions that are kept."""
     since = params.moment(request, "from", FIRST_MS)
     until = params.moment(request, "to", LAST_MS)
-    query = UsageQuery(since, until, _group_by(request), _deployment(request))
+    query = UsageQuery(since, until, _group_by(request), await _deployment(request))
     prices = request.app[PRICES].list
     return json_response(await request.app[STORE].read(lambda connection: usage(connection, query, prices)))
 
 
-def _deployment(request: web.Request) -> str | None:
-    text = request.query.get("deployment")
-    if text and "\0" in text:  # PostgreSQL has no text with it
-        raise params.invalid("deployment", "must not hold a NUL character")
-    return text or None
+async def _deployment(request: web.Request) -> str | None:
+    """The deployment that the request names; None when it names none, and so means all.
+
+    Raises:
+        NotFound: no deployment has the id that it names.
+    """
+    named = request.query.get("deployment", "")
+    if not named:
+        return None
+    if is_deployment(named) and await request.app[STORE].read(lambda connection: has_usage(connection, named)):
+        return named
+    return await deployment_of(request)  # which knows those of which there are stats
 
 
 def _group_by(request: web.Request) -> tuple[GroupKey, ...]:

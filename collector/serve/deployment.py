@@ -7,6 +7,7 @@ from aiohttp import web
 from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, SSH, STORE
 from collector.http.errors import json_response
 from collector.http.operation import JSON, Operation, Param
+from collector.persist.deployments import is_deployment
 from collector.rollup.history import MAX_STEP, USUAL_INTERVAL_MS, Span, history, nice_step
 from collector.rollup.snapshot import deployment_stats
 from collector.rollup.sources import is_known
@@ -108,11 +109,9 @@ async def deployment_of(request: web.Request) -> str:
     if not named:
         current = app[SNAPSHOTS].current
         return app[DEPLOYMENT] if current is None else current.deployment
+    if named == app[DEPLOYMENT] or named in app[SNAPSHOTS].of:
+        return named
     # One that nothing comes of any more still has its history.
-    if (
-        named != app[DEPLOYMENT]
-        and named not in app[SNAPSHOTS].of
-        and not await app[STORE].read(lambda connection: is_known(connection, named))
-    ):
+    if not is_deployment(named) or not await app[STORE].read(lambda connection: is_known(connection, named)):
         raise NotFound("No such deployment.", "Nothing has been received or read of it.")
     return named

@@ -72,7 +72,14 @@ def downgrade() -> None:
     if op.get_context().dialect.name == "postgresql":
         op.execute("DROP VIEW workspace_groups_history")
         op.execute("DROP VIEW stats_history")
-    op.execute("DELETE FROM snapshots WHERE source <> 'reports'")  # what made them is not there before this revision
+    op.execute("DELETE FROM snapshots WHERE source = 'upstream'")  # what made them is not there before this revision
+    # Of two of one millisecond the key takes one.
+    op.execute("""
+        DELETE FROM snapshots WHERE source = 'telemetry' AND EXISTS (
+            SELECT 1 FROM snapshots AS better WHERE better.source = 'reports'
+            AND better.deployment = snapshots.deployment AND better.collected_at = snapshots.collected_at
+        )
+    """)
     _key_snapshots_by("deployment", "collected_at")
     for name in ("workspace_groups", "snapshot_sources", "history_days", "history_hours", "history_minutes"):
         op.drop_table(name)

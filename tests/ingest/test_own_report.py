@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from collector.rollup.agentmetrics import EXPIRE_MS, SERIES_OF_AN_AGENT, AgentMe
 from collector.wire.agentstats import AgentMetric, MetricLabel
 from collector.wire.identity import Agent
 from tests.ingest.test_telemetry import refreshed
-from tests.inside import Inside
+from tests.inside import Inside, running
 
 PATH = "/api/v2/workspaceagents/me/report-stats"
 INTERVAL = {"report_interval": 30_000_000_000}
@@ -110,6 +111,24 @@ async def test_metrics_are_kept_for_two_minutes(inside: Inside) -> None:
         ("pty_connections_total", "counter", (), 2.0),
     ]
     assert kept.current(now + EXPIRE_MS + 1) == []
+
+
+async def test_asking_for_the_interval_forgets_nothing(inside: Inside) -> None:
+    """An agent that has connected anew asks for the interval alone; its metrics stand."""
+    token = (await new_agent(inside))["token"]
+    await report(inside, token, REPORT)
+    await report(inside, token, {"connections_by_proto": None})
+
+    assert len(inside.app[AGENT_METRICS].current(inside.app[NOW]())) == 1
+
+
+async def test_metrics_do_not_name_a_user_either(tmp_path: Path) -> None:
+    """With a pseudonym in place of who somebody is, the metrics of an agent have no user name."""
+    async with running("sqlite", tmp_path, COLLECTOR_USER_IDENTITY="pseudonym") as inside:
+        await report(inside, (await new_agent(inside))["token"], REPORT)
+        [(agent, _)] = inside.app[AGENT_METRICS].current(inside.app[NOW]())
+
+    assert (agent.agent_name, agent.username) == ("main", None)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from collector.wire.aibridge import (
     TokenUsage,
     ToolUsage,
 )
-from tests.aibridge import DEVELOPMENT, NOW, SECRET, SERVER_HUMAN, SERVER_JSON, judged, line, records, start
+from tests.aibridge import DEVELOPMENT, NOW, PLAIN, SECRET, SERVER_HUMAN, SERVER_JSON, judged, line, records, start
 
 
 def only(log: str | bytes, **options: Any) -> Any:
@@ -140,7 +140,7 @@ def test_texts_are_not_kept_unless_wanted() -> None:
         assert "value with space" not in str(record)
         assert "two lines" not in str(record)
     prompt = only(line("prompt_usage", prompt="yes"), keep_texts=False).prompt
-    other = LogReader(RecordMaker(secret=b"another", keep_texts=False, now=NOW)).read(
+    other = LogReader(RecordMaker(secret=b"another", keep_texts=False, identities=PLAIN, now=NOW)).read(
         line("prompt_usage", prompt="yes").encode()
     )
 
@@ -222,7 +222,7 @@ def test_unrelated_lines_are_let_pass() -> None:
 
 def test_an_entry_in_many_lines_is_bounded() -> None:
     """A line over the limit is refused alone; an entry that never ends is refused once, and not kept in memory."""
-    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=True, now=NOW))
+    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=True, identities=PLAIN, now=NOW))
     head = b"2026-01-13 09:00:00.000 [info]  a: b  record_type=prompt_usage ..."
     long = [found for _ in range(LONGEST_ENTRY // 1000 + 9) for found in reader.read(b"    " + b"x" * 1000)]
     assert {entry.error for entry in long} == {None}
@@ -234,3 +234,9 @@ def test_an_entry_in_many_lines_is_bounded() -> None:
 
     assert (ended.error, too_long.error) == ("The line is too long.", "The line is too long.")
     assert reader.end() == []
+
+
+def test_an_indented_line_is_a_line() -> None:
+    """JSON with blanks before it is read like any other: nothing is passed over without a word."""
+    assert records("  " + start()) == records(start())
+    assert [entry.error for entry in judged('\t{"msg": "cut\n')] == ["The line is cut short."]

@@ -14,7 +14,7 @@ from collector.normalize.aibridge_records import RecordMaker
 from collector.persist import aibridge
 from collector.persist.engine import Store
 from collector.wire.aibridge import Fields, Prompt
-from tests.aibridge import DEVELOPMENT, INTERCEPTION, NOW, SECRET, SERVER_HUMAN, SERVER_JSON, judged, line
+from tests.aibridge import DEVELOPMENT, INTERCEPTION, NOW, PLAIN, SECRET, SERVER_HUMAN, SERVER_JSON, judged, line
 
 QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -91,7 +91,7 @@ def test_a_prompt_survives_the_form_for_people(text: str) -> None:
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 async def test_every_record_stores(store: Store, fields: list[dict[str, Any]]) -> None:
     """No record that was accepted here is one that a database refuses; and none is new twice."""
-    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=True, now=NOW))
+    reader = LogReader(RecordMaker(secret=SECRET, keep_texts=True, identities=PLAIN, now=NOW))
     found: list[Judged] = [entry for one in fields for entry in reader.read(json.dumps({"fields": one}).encode())]
     records = [entry.record for entry in found if entry.record is not None]
     keep = partial(aibridge.store, records=records, deployment="d", received_at=NOW)

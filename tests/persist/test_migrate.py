@@ -77,6 +77,21 @@ async def test_snapshots_of_before_are_in_the_history(database_url: str) -> None
             assert row._mapping == pytest.approx(dict(expected_row._mapping))
 
 
+async def test_taking_history_back_keeps_snapshots(database_url: str) -> None:
+    """Those of reports and of telemetry stay, one for each moment; those of polling, which is not there below, go."""
+    found = [("reports", 0), ("telemetry", 0), ("telemetry", 1), ("upstream", 2)]
+    made = [stored_row(snapshot(BEGIN + at)) | {"source": source} for source, at in found]
+    await migrate.upgrade(database_url)
+    opened = open_store(database_url)
+    await opened.transact(lambda connection: connection.execute(insert(snapshots), made))
+    await migrate.downgrade(database_url, "0008")
+    columns = select(snapshots.c.source, snapshots.c.collected_at).order_by(snapshots.c.collected_at)
+    left = await opened.read(lambda connection: [tuple(row) for row in connection.execute(columns)])
+    await opened.close()
+
+    assert left == [("reports", BEGIN), ("telemetry", BEGIN + 1)]
+
+
 async def test_an_unmigrated_database_names_what_it_lacks(database_url: str, tmp_path: Path) -> None:
     """``pending`` lists the missing revisions and makes neither the file nor the schema."""
     assert await migrate.pending(database_url) == migrate.revisions()

@@ -14,6 +14,7 @@ from collector.persist import telemetry, workspaces
 from collector.persist.deployments import note_deployment
 from collector.persist.engine import Store
 from collector.rollup.snapshot import Snapshots, keep, refresh
+from collector.rollup.sources import last_success
 from collector.wire.deployment import Source
 from tests import messages
 from tests.records import NOW, workspace
@@ -105,6 +106,15 @@ async def test_what_polling_stored_is_not_stored_again(store: Store) -> None:
 
     assert (await found(store)).of[OTHER].collected_at == NOW
     assert (await found(store)).of[OTHER].workspaces == SNAPSHOT.workspaces
+
+
+async def test_a_source_is_alive_while_another_is_shown(store: Store) -> None:
+    """Reports that are there do not look silent because polling, which is more exact, is what is shown."""
+    for bring in (reports, polled):
+        await store.transact(bring)
+
+    assert (await found(store)).of[OTHER].source is Source.UPSTREAM
+    assert await store.read(lambda connection: last_success(connection, OTHER, Source.REPORTS)) == NOW
 
 
 async def test_the_default(store: Store) -> None:
