@@ -56,7 +56,7 @@ from collector.persist import telemetry as telemetry_rows
 from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
-from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, service_secret
+from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, own_browser_key, service_secret
 from collector.persist.projects import ensure_browser_key, project_by_name
 from collector.persist.writer import Writer
 from collector.rollup.aibridge_recent import RecentUse
@@ -136,6 +136,7 @@ async def create_app(
         metrics_url=f"http://{metrics}/metrics" if metrics else None,
         links=[("Documentation", about.documentation(loaded)), *((link.name, link.target) for link in settings.support_links)],
         swagger=settings.swagger_enable,
+        report_key=await store.transact(partial(own_browser_key, now=now())),
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
     app[csp.DOOR] = await _csp_door(settings, app, guard)

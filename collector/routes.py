@@ -5,7 +5,11 @@ from __future__ import annotations
 from collector.http.access import Access
 from collector.http.operation import Route
 from collector.ingest import agentstats, aibridge, csp, telemetry, workspaces
-from collector.pages import overview, session, static, swagger
+from collector.pages import aibridge as aibridge_pages
+from collector.pages import csp as csp_pages
+from collector.pages import noise as noise_pages
+from collector.pages import overview, session, setup, static, swagger
+from collector.pages import policy as policy_pages
 from collector.serve import (
     agents,
     config,
@@ -31,6 +35,14 @@ from collector.wire.identity import Scope
 # Of a handler with two paths, the one that clients should use stands first.
 ROUTES = (
     Route("GET", "/", overview.get_overview, Access.PUBLIC),  # signed out it shows how to sign in
+    Route("GET", "/csp", csp_pages.get_violations, Access.PUBLIC),
+    Route("GET", "/csp/violations/{id}", csp_pages.get_violation, Access.PUBLIC),
+    Route("POST", "/csp/violations/{id}", csp_pages.post_violation, Access.PUBLIC),
+    Route("GET", "/csp/policy", policy_pages.get_policy, Access.PUBLIC),
+    Route("POST", "/csp/policy", policy_pages.post_policy, Access.PUBLIC),
+    Route("GET", "/csp/noise", noise_pages.get_noise, Access.PUBLIC),
+    Route("GET", "/aibridge", aibridge_pages.get_aibridge, Access.PUBLIC),
+    Route("GET", "/setup", setup.get_setup, Access.PUBLIC),
     Route("POST", "/signin", session.post_signin, Access.PUBLIC),
     Route("POST", "/signout", session.post_signout, Access.PUBLIC),
     Route("GET", "/swagger", swagger.get_swagger, Access.PUBLIC),

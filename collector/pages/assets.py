@@ -11,6 +11,7 @@ PREFIX = "/static/"
 CONTENT_TYPES = {
     "page.css": "text/css",
     "page.js": "text/javascript",
+    "setup.js": "text/javascript",
     "mark.svg": "image/svg+xml",
     "swagger.js": "text/javascript",
     "vendor/swagger-ui/LICENSE": "text/plain",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import jinja2
@@ -14,6 +14,7 @@ import collector
 from collector.pages import units
 from collector.pages.assets import Assets, load_assets
 from collector.wire.errors import InvalidInput
+from collector.wire.identity import Role
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -25,7 +26,6 @@ LINKED = ("http", "https", "mailto")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 HEADERS = {
-    "Content-Security-Policy": POLICY,
     "Cache-Control": "no-store",  # a page shows what only its reader may see
     "Cross-Origin-Resource-Policy": "same-origin",
     # Not no-referrer: with it a browser sends "Origin: null" with the sign-in form, which is then refused.
@@ -34,13 +34,33 @@ HEADERS = {
 }
 
 
+class Section(NamedTuple):
+    """A page of the navigation: who finds it there."""
+
+    path: str
+    label: str
+    roles: frozenset[Role]
+
+
+_READERS = frozenset({Role.OWNER, Role.AUDITOR})
+SECTIONS = (
+    Section("/", "Overview", _READERS),
+    Section("/csp", "Violations", frozenset(Role)),
+    Section("/csp/policy", "Policy", frozenset(Role)),
+    Section("/csp/noise", "Noise", _READERS),
+    Section("/aibridge", "AI usage", _READERS),
+    Section("/setup", "Setup", _READERS),
+)
+
+
 class Pages:
     """Templates and static files, loaded once at start.
 
     ``access_url`` is where people and browsers reach the collector, for an instance behind a proxy; without it the
     request's own scheme and host are taken. ``metrics_url`` is the address of the Prometheus listener, None when it is off.
     ``links`` are names and targets for the foot of every page; one that a browser could run instead of visiting is left out.
-    ``swagger`` says whether the documentation of the API is one of the pages.
+    ``swagger`` says whether the documentation of the API is one of the pages. ``report_key`` is the browser key under which
+    the pages' own violations are reported; None: they are not.
     """
 
     def __init__(
@@ -50,8 +70,12 @@ class Pages:
         metrics_url: str | None = None,
         links: Iterable[tuple[str, str]] = (),
         swagger: bool = False,
+        report_key: str | None = None,
     ) -> None:
         self.swagger = swagger
+        # Relative, and by report-uri alone, which every browser knows where report-to is not offered: so it leads here behind
+        # every proxy, over http too.
+        self._reporting = f"; report-uri /csp/reports?key={report_key}" if report_key else ""
         self.assets: Assets = load_assets()
         self._access_url = access_url.rstrip("/") if access_url else None
         self._metrics_url = metrics_url
@@ -62,9 +86,9 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["count"] = units.count
+        self._templates.filters.update(count=units.count, short=units.short)
         shown = [(name or target, target) for name, target in links if urlsplit(target).scheme in LINKED]
-        self._templates.globals.update(asset=self.assets.url, version=collector.__version__, links=shown)
+        self._templates.globals.update(asset=self.assets.url, version=collector.__version__, links=shown, sections=SECTIONS)
 
     def base_url(self, request: web.Request) -> str:
         """Scheme and host under which this request's sender reaches the collector, without a slash at the end.
@@ -97,8 +121,12 @@ class Pages:
 
     def response(self, request: web.Request, template: str, context: dict[str, Any], *, status: int = 200) -> web.Response:
         """A page as the answer to ``request``, under the strict policy."""
-        text = self.html(template, {"metrics_url": self.metrics_link(request), **context})
-        return web.Response(text=text, status=status, content_type="text/html", headers=HEADERS)
+        text = self.html(template, {"metrics_url": self.metrics_link(request), "path": request.path, **context})
+        return web.Response(text=text, status=status, content_type="text/html", headers=self.headers())
+
+    def headers(self, policy: str = POLICY) -> dict[str, str]:
+        """The headers of a page under ``policy``, whose violations are reported to this service itself."""
+        return {**HEADERS, "Content-Security-Policy": f"{policy}{self._reporting}"}
 
 
 PAGES: web.AppKey[Pages] = web.AppKey("pages", Pages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from collector.pages.page import HEADERS, PAGES
+from collector.pages.page import PAGES
 
 # Swagger UI writes HTML as text, which Trusted Types would refuse; all else is as strict as on every other page.
 POLICY = (
@@ -18,6 +18,4 @@ async def get_swagger(request: web.Request) -> web.Response:
     pages = request.app[PAGES]
     if not pages.swagger:
         raise web.HTTPNotFound
-    response = web.Response(text=pages.html("swagger", {}), content_type="text/html", headers=HEADERS)
-    response.headers["Content-Security-Policy"] = POLICY
-    return response
+    return web.Response(text=pages.html("swagger", {}), content_type="text/html", headers=pages.headers(POLICY))

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 SECOND, MINUTE, HOUR, DAY = 1_000, 60_000, 3_600_000, 86_400_000
 THOUSAND = 1_000
+LETTERS = ("", "k", "M", "G", "T")
 BYTE_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")  # powers of 1,000, as network traffic is sold and graphed
 
 
@@ -33,6 +34,14 @@ def count(value: int) -> str:
     return f"{value:,}".replace(",", "\u202f")
 
 
+def short(value: int) -> str:
+    """A count in three digits and a letter: 999, 1.2k, 34k, 5M. The exact number stands elsewhere."""
+    size, letter = float(value), 0
+    while round(size) >= THOUSAND and letter < len(LETTERS) - 1:
+        size, letter = size / THOUSAND, letter + 1
+    return f"{_three_digits(size)}{LETTERS[letter]}" if letter else str(value)
+
+
 def traffic(size: int) -> Quantity:
     """Bytes in the largest unit that leaves at least one digit before the point, three digits in all."""
     value, unit = float(size), 0
@@ -54,10 +63,21 @@ def moment(at: int, *, now: int) -> Moment:
     """The moment ``at`` as seen from ``now``, both in milliseconds since the epoch."""
     when, today = (datetime.fromtimestamp(time / 1_000, UTC) for time in (at, now))
     return Moment(
-        iso=when.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        iso=iso(at),
         ago=distance(at, now=now),
         exact=f"{when:%d %b %H:%M} UTC" if when.year == today.year else f"{when:%Y-%m-%d %H:%M} UTC",
     )
+
+
+def iso(at: int) -> str:
+    """The moment ``at`` (ms) as RFC 3339, to the second."""
+    return datetime.fromtimestamp(at // 1_000, UTC).isoformat().replace("+00:00", "Z")
+
+
+def bucket(at: int, step_seconds: int) -> str:
+    """The begin of a step (ms), as exact as the step is long: "21 Sep" or "21 Sep 14:00"."""
+    when = datetime.fromtimestamp(at / 1_000, UTC)
+    return f"{when:%-d %b}" if step_seconds * SECOND % DAY == 0 else f"{when:%-d %b %H:%M}"
 
 
 def distance(at: int, *, now: int) -> str:

@@ -11,17 +11,19 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from collector.normalize.headers import report_headers
 from collector.pages import units
-from collector.persist.keys import KeyListing
 from collector.rollup.snapshot import Snapshot
+from collector.rollup.sources import SourceState
 from collector.wire.deployment import Source, StatsHistory
-from collector.wire.identity import KeyKind, User
+from collector.wire.health import Check
+from collector.wire.identity import User
 from collector.wire.violations import Counts, Noise, Violation
 
-TOP = 20  # violations on the page: a day's work; the API has the rest
+TOP = 8  # violations at a glance; the next page has all
+SHORT_ID = 8  # characters of a deployment's id: what tells it from the others
 TABLE_ROWS = 12  # of the history, in words
 STALE_INTERVALS = 2  # one late snapshot is no news, the second is
+TRENDING = 2.0  # times its usual rate: what is below is the noise of small numbers
 STATUSES = ("running", "building", "pending", "stopped", "failed")
 APPS = {"vscode": "VS Code", "jetbrains": "JetBrains", "reconnecting_pty": "Web terminal", "ssh": "SSH"}
 SOURCES = {
@@ -77,6 +79,14 @@ class Violations(NamedTuple):
     noisy: int
 
 
+class Health(NamedTuple):
+    """Who gave snapshots when, what the checks of the service found, and the id of its own deployment."""
+
+    sources: Sequence[SourceState]
+    checks: Sequence[Check]
+    own: str
+
+
 class Link(NamedTuple):
     """A choice the reader has."""
 
@@ -92,17 +102,18 @@ def overview_context(
     snapshot: Snapshot | None,
     history: StatsHistory,
     violations: Violations,
-    keys: Sequence[KeyListing],
+    health: Health,
     base_url: str,
     now: int,
 ) -> dict[str, Any]:
-    """Everything that ``overview.html`` says. ``now`` in milliseconds since the epoch; ``keys`` may hold any keys."""
+    """Everything that ``overview.html`` says. ``now`` in milliseconds since the epoch."""
     return {
         "viewer": viewer,
         "now": now_view(snapshot, base_url, now=now),
         "history": history_view(history, choice, now=now),
         "violations": violations_view(violations, choice, now=now),
-        "setups": [setup_view(key, base_url) for key in keys if key.key.kind is KeyKind.BROWSER and key.revoked_at is None],
+        "sources": [_source(state, health.own, now=now) for state in health.sources],
+        "checks": health.checks,
     }
 
 
@@ -131,7 +142,7 @@ def now_view(snapshot: Snapshot | None, base_url: str, *, now: int) -> dict[str,
         "traffic": units.traffic(agents.rx_bytes + agents.tx_bytes),
         "received": units.traffic(agents.rx_bytes),
         "sent": units.traffic(agents.tx_bytes),
-        "example": _example(base_url),
+        "example": example(base_url),
     }
 
 
@@ -147,7 +158,7 @@ def history_view(history: StatsHistory, choice: Choice, *, now: int) -> dict[str
         "step_seconds": history.step_seconds,
         "rows": [
             {
-                "at": units.moment(_milliseconds(seen.collected_at), now=now),
+                "at": units.moment(milliseconds(seen.collected_at), now=now),
                 "running": seen.workspaces.running,
                 "sessions": sum(getattr(seen.session_count, name) for name in APPS),
             }
@@ -161,7 +172,7 @@ def violations_view(violations: Violations, choice: Choice, *, now: int) -> dict
     shown = len(violations.rows)
     lead = f"The {shown} most reported of {units.count(violations.matching)}" if violations.matching > shown else ""
     return {
-        "rows": [_violation(row, now=now) for row in violations.rows],
+        "rows": [violation_row(row, now=now) for row in violations.rows],
         "lead": lead,
         "noise": choice.noise,
         "noisy": violations.noisy,
@@ -172,14 +183,9 @@ def violations_view(violations: Violations, choice: Choice, *, now: int) -> dict
     }
 
 
-def setup_view(listing: KeyListing, base_url: str) -> dict[str, Any]:
-    """What a site of the key's project has to send."""
-    return {
-        "project": listing.key.project,
-        "key_id": listing.key.id,
-        "origins": sorted(listing.key.allowed_origins or ()),
-        "headers": [str(header) for header in report_headers(base_url, listing.public_key or "")],
-    }
+def milliseconds(when: datetime) -> int:
+    """A time as milliseconds since the epoch."""
+    return round(when.timestamp() * 1_000)
 
 
 def _statuses(counts: dict[str, int]) -> list[dict[str, Any]]:
@@ -194,8 +200,17 @@ def _statuses(counts: dict[str, int]) -> list[dict[str, Any]]:
     return views
 
 
-def _violation(row: Violation, *, now: int) -> dict[str, Any]:
+def violation_row(row: Violation, *, now: int) -> dict[str, Any]:
+    """One violation as a table has it."""
     return {
+        "id": row.id,
+        "state": row.state.value,
+        "state_by": row.state_by,
+        "state_at": None if row.state_at is None else units.moment(milliseconds(row.state_at), now=now),
+        "rule": row.noise_rule,
+        "days": row.days,
+        "clients": row.clients,
+        "trend": f"{row.trend:.1f} times" if row.trend >= TRENDING else None,
         "directive": row.effective_directive or "unknown directive",
         "dispositions": _dispositions(row.counts),
         "blocked": row.blocked_origin or row.blocked_kind,
@@ -205,8 +220,8 @@ def _violation(row: Violation, *, now: int) -> dict[str, Any]:
         "document": row.document_origin or "unknown",
         "project": row.project,
         "count": row.count,
-        "first_seen": units.moment(_milliseconds(row.first_seen), now=now),
-        "last_seen": units.moment(_milliseconds(row.last_seen), now=now),
+        "first_seen": units.moment(milliseconds(row.first_seen), now=now),
+        "last_seen": units.moment(milliseconds(row.last_seen), now=now),
     }
 
 
@@ -219,7 +234,18 @@ def _dispositions(counts: Counts) -> list[dict[str, str]]:
     ]
 
 
-def _example(base_url: str) -> list[str]:
+def _source(state: SourceState, own: str, *, now: int) -> dict[str, Any]:
+    return {
+        "deployment": state.deployment,
+        "short": state.deployment[:SHORT_ID],
+        "own": state.deployment == own,
+        "words": SOURCES[state.source].partition(",")[0],
+        "version": state.version,
+        "last_success": units.moment(state.last_success_at, now=now),
+    }
+
+
+def example(base_url: str) -> list[str]:
     """A command that sends one agent report; the key is left to the shell, for it is secret."""
     body = msgspec.json.encode([EXAMPLE]).decode()
     return [
@@ -227,7 +253,3 @@ def _example(base_url: str) -> list[str]:
         '  -H "Authorization: Bearer $FEED_KEY" -H "Content-Type: application/json" \\',
         f"  -d {shlex.quote(body)}",
     ]
-
-
-def _milliseconds(when: datetime) -> int:
-    return round(when.timestamp() * 1_000)

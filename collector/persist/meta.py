@@ -12,13 +12,14 @@ from sqlalchemy import Connection, select
 from collector.persist.accounts import create_token, create_user, user_by_name
 from collector.persist.engine import insert
 from collector.persist.keys import create_key
-from collector.persist.projects import ensure_project
+from collector.persist.projects import browser_key, ensure_project
 from collector.persist.tables import meta
 from collector.wire.errors import NotFound
 from collector.wire.identity import KeyKind, Role
 
 ADMIN = "admin"
 DEFAULT_PROJECT = "default"
+OWN_PROJECT = "self"  # of this service's own pages
 # Ten years: a deployment may keep this token in a file of its own, where no one would look for the day that it ends.
 FIRST_TOKEN_LIFETIME_MS = 10 * 365 * 24 * 3_600_000
 
@@ -78,6 +79,20 @@ def first_start(
     if keep is not None:
         keep(made)
     return made
+
+
+def own_browser_key(connection: Connection, *, now: int) -> str | None:
+    """The browser key under which this service's own pages report, made by the first call with the project ``self``.
+
+    None when the project was retired: an owner who does that wants no such reports.
+    """
+    project = ensure_project(connection, OWN_PROJECT, now=now)
+    if project.retired_at is not None:
+        return None
+    try:
+        return browser_key(connection, OWN_PROJECT)
+    except NotFound:
+        return create_key(connection, project.id, KeyKind.BROWSER, deployment=deployment_id(connection), now=now)
 
 
 def deployment_id(connection: Connection) -> str:

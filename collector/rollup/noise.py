@@ -12,7 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from collector.persist.engine import Store
 from collector.persist.rejudging import Judge, Rules, begin, rejudge_slice, rejudging, stored_violations
-from collector.persist.tables import noise_rule_totals
+from collector.persist.tables import noise_rule_totals, violations
 from collector.rollup.retention import Write
 from collector.wire.noise import StoredViolation
 from collector.wire.records import NoiseClass
@@ -49,6 +49,23 @@ class Matches(NamedTuple):
 
     by_rule: dict[str, int]  # rules among them that are no longer in effect
     rejudging: bool
+
+
+class ClassSize(NamedTuple):
+    """What is stored of one noise class."""
+
+    noise_class: str
+    violations: int
+    reports: int
+
+
+def class_sizes(connection: Connection) -> list[ClassSize]:
+    """What is stored of each noise class that has anything, the most reports first."""
+    columns = violations.c
+    reports = func.sum(columns.count)
+    sizes = select(columns.noise_class, func.count(), reports).where(columns.noise_class.is_not(None))
+    rows = connection.execute(sizes.group_by(columns.noise_class).order_by(reports.desc(), columns.noise_class))
+    return [ClassSize(noise_class, int(count), int(total)) for noise_class, count, total in rows]
 
 
 def matches(connection: Connection) -> Matches:

@@ -34,6 +34,11 @@ def projects(connection: Connection, *, now: int, visible: Collection[int] | Non
     ]
 
 
+def project_names(connection: Connection, *, visible: Collection[int] | None = None) -> list[str]:
+    """The names of the ``visible`` projects (None: all), in order."""
+    return [project.name for project in list_projects(connection) if visible is None or project.id in visible]
+
+
 def _shown(connection: Connection, project: Stored, keys: list[str], now: int) -> Project:
     heard = connection.execute(select(project_activity).where(project_activity.c.project_id == project.id)).first()
     return Project(

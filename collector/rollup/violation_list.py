@@ -216,6 +216,7 @@ def _other(query: ViolationQuery) -> ColumnElement[bool] | None:
     columns = stored.c
     equal = (
         (columns.effective_directive, query.directive),
+        (columns.noise_class, query.noise_class and query.noise_class.value),
         (columns.blocked_kind, query.kind),
         (columns.blocked_origin, query.origin),
     )

@@ -13,6 +13,7 @@ from collector.rollup.violations import violation
 from collector.serve import params
 from collector.serve.scope import visible
 from collector.wire.errors import NotFound
+from collector.wire.records import NoiseClass
 from collector.wire.violations import (
     MAX_LIMIT,
     Disposition,
@@ -34,6 +35,7 @@ FILTERS = (
     Param("project", "the name of a project", TEXT, "all"),
     Param("state", "what was decided", {"enum": [state.value for state in State]}, "all"),
     Param("directive", "an effective directive", TEXT, "all"),
+    Param("noise_class", "what the noise comes from, with `noise=only`", {"enum": [each.value for each in NoiseClass]}, "all"),
     Param("kind", "the kind of what was blocked: `origin`, `inline`, `eval`, `overflow`, …", TEXT, "all"),
     Param("origin", "a blocked origin", TEXT, "all"),
     Param("document", "the page it was seen on, a URL without query, or an origin", TEXT, "all"),

@@ -29,9 +29,14 @@ async def get_healthz(_request: web.Request) -> web.Response:
 @Operation(answer=Readiness, others={503: Readiness})
 async def get_readyz(request: web.Request) -> web.Response:
     """Answer 200 when every check passes, else 503; the body names the checks either way."""
-    checks = (*_checks(request.app), await _database(request.app[LATENCY]))
-    ready = all(check.ok for check in checks)
-    return json_response(Readiness("ready" if ready else "not ready", checks), status=200 if ready else 503)
+    found = await checks(request.app)
+    ready = all(check.ok for check in found)
+    return json_response(Readiness("ready" if ready else "not ready", found), status=200 if ready else 503)
+
+
+async def checks(app: web.Application) -> tuple[Check, ...]:
+    """Everything that has to be right, with what was found."""
+    return (*_checks(app), await _database(app[LATENCY]))
 
 
 async def _database(latency: Latency) -> Check:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import msgspec
 
+from collector.wire.records import NoiseClass
+
 MAX_LIMIT = 1_000  # results of one page
 
 
@@ -55,6 +57,7 @@ class ViolationQuery(msgspec.Struct, frozen=True, kw_only=True):
     project: str | None = None  # its name
     state: State | None = None
     directive: str | None = None
+    noise_class: NoiseClass | None = None  # of those that ``noise`` selects
     kind: str | None = None  # a blocked kind
     origin: str | None = None  # a blocked origin
     document: str | None = None  # the URL of a page without query, or its origin

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -12,9 +14,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp import AiohttpClient
 
-from collector.http.appkeys import CREDENTIALS, DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import CAP, CREDENTIALS, DEPLOYMENT, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.auth import TOKEN_NAME, Credentials
-from collector.pages import overview, session, static
+from collector.normalize.filters import NoiseFilter
+from collector.pages import session, static
 from collector.pages.page import PAGES, Pages
 from collector.persist.accounts import create_token, create_user
 from collector.persist.engine import Store
@@ -24,15 +27,22 @@ from collector.persist.tables import violations
 from collector.persist.writer import Writer
 from collector.rollup import snapshot as snapshots
 from collector.rollup.agentstats import AgentUse
+from collector.rollup.schedule import Job, Schedule
 from collector.rollup.snapshot import Snapshot, Snapshots
+from collector.rollup.store_cap import StoreCap
 from collector.rollup.workspaces import WorkspaceCounts
+from collector.routes import ROUTES
+from collector.serve.aibridge import PRICES, Prices
 from collector.serve.deployment import get_stats_history
+from collector.serve.latency import LATENCY, Latency
 from collector.wire.deployment import SessionCounts, Source
 from collector.wire.identity import KeyKind, Role
 
 MOMENT = 1_790_000_000_000  # 2026-09-21 14:13:20 UTC
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 DEPLOYED = "9d2b1f0e-4c55-4d0a-9a43-0c3c2b1f7a11"
+
+PATHS = ("/", "/csp", "/csp/violations/{id}", "/csp/policy", "/csp/noise", "/aibridge", "/setup")
 
 Client = TestClient[web.Request, web.Application]
 
@@ -125,6 +135,10 @@ def doorstep() -> web.Application:
     return app
 
 
+async def _nothing() -> None:
+    """What the jobs of these pages do."""
+
+
 async def _writing(app: web.Application) -> AsyncIterator[None]:
     app[WRITER].start()
     yield
@@ -137,8 +151,13 @@ def pages_app(store: Store, *, now: Callable[[], int] = lambda: MOMENT) -> web.A
     app[STORE], app[NOW], app[DEPLOYMENT], app[SNAPSHOTS] = store, now, DEPLOYED, Snapshots()
     app[CREDENTIALS] = Credentials(store, now=now, clock=lambda: 0.0)
     app[WRITER] = Writer(store, {}, queue_limit=1, submit_timeout=1)
+    app[CAP], app[SCHEDULE] = StoreCap(10**9), Schedule([Job("snapshot", _nothing, timedelta(seconds=30))], clock=now)
+    app[NOISE], app[PRICES] = NoiseFilter(()), Prices(None)
+    app[LATENCY] = Latency(store, time.monotonic, good_for=60, threshold=1)
     app.cleanup_ctx.append(_writing)
-    app.router.add_get("/", overview.get_overview)
+    for route in ROUTES:
+        if route.path in PATHS:
+            app.router.add_route(route.method, route.path, route.handler)
     app.router.add_get("/api/v2/deployment/stats/history", get_stats_history)
     return app
 

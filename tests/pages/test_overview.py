@@ -62,6 +62,7 @@ async def test_the_first_page_says_what_to_do_next(site: Site) -> None:
     text = _text(await site.page())
     assert "The first snapshot is being built." in text
     assert "No violation has been reported yet." in text
+    text = _text(await site.page("/setup"))
     base = str(site.client.make_url("")).rstrip("/")
     assert f"Content-Security-Policy-Report-Only: default-src &#39;self&#39;; report-uri {base}/csp/reports?key={key}" in text
     assert "Reporting-Endpoints" not in text  # plain http
@@ -76,7 +77,7 @@ async def test_only_live_browser_keys_are_shown(site: Site) -> None:
     feed = await site.store.transact(
         partial(create_key, project_id=project.id, kind=KeyKind.FEED, deployment=DEPLOYED, now=MOMENT)
     )
-    page = await site.page()
+    page = await site.page("/setup")
     assert shown in page
     assert revoked[:10] not in page
     assert feed[:10] not in page

@@ -6,13 +6,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from collector.pages.setup_view import setup_view
 from collector.pages.view import (
     Choice,
     Range,
     Violations,
     history_view,
     now_view,
-    setup_view,
     violations_view,
 )
 from collector.persist.keys import KeyListing

@@ -169,13 +169,16 @@ document.addEventListener("click", (event) => {
   const button = event.target.closest?.(".copy");
   if (button) copy(button);
 });
-document.querySelector("details.values").open = false;
 showCopyButtons();
 setInterval(keepCounting, 1_000);
-startChart(document.getElementById("chart"))
-  .catch(() => {
-    document.getElementById("chart").hidden = true; // the table has the values
-    document.querySelector("details.values").open = true;
-    return () => {};
-  })
-  .then(keepFresh);
+const chart = document.getElementById("chart");
+if (chart) {
+  document.querySelector("details.values").open = false;
+  startChart(chart)
+    .catch(() => {
+      chart.hidden = true; // the table has the values
+      document.querySelector("details.values").open = true;
+      return () => {};
+    })
+    .then(keepFresh);
+}

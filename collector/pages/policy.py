@@ -1,0 +1,78 @@
+"""/csp/policy: the policy that the reports of a project suggest, and what another one would have done with them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from collector.http.appkeys import NOW, STORE
+from collector.normalize.advice import advised
+from collector.normalize.replay import replay
+from collector.pages.admission import EVERYBODY, form, shown_to, visible_to
+from collector.pages.page import PAGES
+from collector.pages.policy_view import advice_context, replay_context
+from collector.persist.meta import DEFAULT_PROJECT
+from collector.rollup.evidence import LIMIT, evidence
+from collector.rollup.projects import project_names
+from collector.wire.errors import InvalidInput
+from collector.wire.evidence import Evidence
+from collector.wire.identity import User
+from collector.wire.policy import AdviceQuery, PolicyQuery
+
+T = TypeVar("T")
+
+BAD_FORM = "The form cannot be used."
+ASKED = ("project", "policy", "reports", "clients", "days")
+
+
+@shown_to(EVERYBODY)
+async def get_policy(request: web.Request, user: User) -> web.Response:
+    """The suggested policy of a project, what speaks for each change, and what it would still block."""
+    names, found, project = await _found(request, user, request.query.get("project"))
+    if project is None:
+        return _response(request, user, names, {"advice": None})
+    query = _asked({**request.query, "project": project}, AdviceQuery)
+    # In a thread: a thousand violations take some tenths of a second, in which nobody else should wait.
+    advice = await asyncio.to_thread(advised, query, found, cut=len(found) >= LIMIT)
+    return _response(request, user, names, advice_context(advice, query, found, now=request.app[NOW]()))
+
+
+@shown_to(EVERYBODY)
+async def post_policy(request: web.Request, user: User) -> web.Response:
+    """What the policy of the form would have done with everything that was reported. Nothing is stored."""
+    fields = await form(request)
+    query = _asked({"project": fields.get("project", ""), "policy": " ".join(fields.get("policy", "").split())}, PolicyQuery)
+    if not query.policy:
+        raise InvalidInput(BAD_FORM, "Paste the policy to replay.")
+    names, found, project = await _found(request, user, query.project)
+    if project is None:
+        raise InvalidInput(BAD_FORM, "Choose a project.")
+    result = await asyncio.to_thread(replay, project, query.policy, found, cut=len(found) >= LIMIT)
+    return _response(request, user, names, replay_context(result, now=request.app[NOW]()), template="replay")
+
+
+async def _found(request: web.Request, user: User, asked: str | None) -> tuple[list[str], list[Evidence], str | None]:
+    """The projects that the viewer may see, and the evidence of the one asked for, or else of the first."""
+    scope, store = await visible_to(request, user), request.app[STORE]
+    names = await store.read(lambda connection: project_names(connection, visible=scope))
+    project = asked or (DEFAULT_PROJECT if DEFAULT_PROJECT in names else next(iter(names), None))
+    if project is None:
+        return names, [], None
+    return names, await store.read(lambda connection: evidence(connection, project, visible=scope)), project
+
+
+def _asked(given: Mapping[str, str], kind: type[T]) -> T:
+    try:
+        return msgspec.convert({name: given[name] for name in ASKED if given.get(name)}, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise InvalidInput(BAD_FORM, str(error)) from error
+
+
+def _response(
+    request: web.Request, user: User, names: list[str], context: dict[str, Any], template: str = "policy"
+) -> web.Response:
+    return request.app[PAGES].response(request, template, {"viewer": user, "projects": names, **context})
