@@ -39,7 +39,10 @@ def short(value: int) -> str:
     size, letter = float(value), 0
     while round(size) >= THOUSAND and letter < len(LETTERS) - 1:
         size, letter = size / THOUSAND, letter + 1
-    return f"{_three_digits(size)}{LETTERS[letter]}" if letter else str(value)
+    if not letter:
+        return str(value)
+    digits = 0 if size.is_integer() else max(0, 3 - len(str(round(size))))
+    return f"{size:.{digits}f}{LETTERS[letter]}"
 
 
 def traffic(size: int) -> Quantity:

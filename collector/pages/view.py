@@ -23,7 +23,7 @@ TOP = 8  # violations at a glance; the next page has all
 SHORT_ID = 8  # characters of a deployment's id: what tells it from the others
 TABLE_ROWS = 12  # of the history, in words
 STALE_INTERVALS = 2  # one late snapshot is no news, the second is
-TRENDING = 2.0  # times its usual rate: what is below is the noise of small numbers
+TRENDING = 2.0  # times its usual rate: less comes of small numbers, and on its first day nothing is usual yet
 STATUSES = ("running", "building", "pending", "stopped", "failed")
 APPS = {"vscode": "VS Code", "jetbrains": "JetBrains", "reconnecting_pty": "Web terminal", "ssh": "SSH"}
 SOURCES = {
@@ -210,7 +210,7 @@ def violation_row(row: Violation, *, now: int) -> dict[str, Any]:
         "rule": row.noise_rule,
         "days": row.days,
         "clients": row.clients,
-        "trend": f"{row.trend:.1f} times" if row.trend >= TRENDING else None,
+        "trend": f"{row.trend:.1f} times" if row.trend >= TRENDING and row.days > 1 else None,
         "directive": row.effective_directive or "unknown directive",
         "dispositions": _dispositions(row.counts),
         "blocked": row.blocked_origin or row.blocked_kind,
