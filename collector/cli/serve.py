@@ -127,5 +127,5 @@ def announcement(settings: Settings, addresses: Addresses, first: FirstSecrets |
         headers = [f"  {header}" for header in report_headers(url, first.browser_key)]
         lines += ["", "  Paste into your site's responses, each as one line:", "", *headers]
     else:
-        lines += ["", f"  The header to paste into your site's responses is shown at {url}/"]
+        lines += ["", f"  The header to paste into your site's responses is shown at {url}/setup"]
     return "\n".join(lines)
