@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select
 from collector.persist.accounts import create_token, create_user, user_by_name
 from collector.persist.engine import insert
 from collector.persist.keys import create_key
-from collector.persist.projects import browser_key, ensure_project
+from collector.persist.projects import ensure_browser_key, ensure_project, project_by_name
 from collector.persist.tables import meta
 from collector.wire.errors import NotFound
 from collector.wire.identity import KeyKind, Role
@@ -86,13 +86,8 @@ def own_browser_key(connection: Connection, *, now: int) -> str | None:
 
     None when the project was retired: an owner who does that wants no such reports.
     """
-    project = ensure_project(connection, OWN_PROJECT, now=now)
-    if project.retired_at is not None:
-        return None
-    try:
-        return browser_key(connection, OWN_PROJECT)
-    except NotFound:
-        return create_key(connection, project.id, KeyKind.BROWSER, deployment=deployment_id(connection), now=now)
+    key = ensure_browser_key(connection, OWN_PROJECT, deployment=deployment_id(connection), now=now)
+    return key if project_by_name(connection, OWN_PROJECT).retired_at is None else None
 
 
 def deployment_id(connection: Connection) -> str:
