@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -125,7 +126,7 @@ async def create_app(
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
     app[WRITER] = _writer(settings, store, rows)
     about.tell(app, loaded, VERSION)
-    app[OPENAPI] = json_bytes(openapi.document(ROUTES, VERSION, config_type()))
+    app[OPENAPI] = _described()
     own = UpdateCheck(current=True, version=VERSION, url=app[BUILD_INFO].external_url)
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer
@@ -163,6 +164,12 @@ def create_metrics_app(app: web.Application) -> web.Application:
     metrics.router.add_route("GET", "/metrics/replica", exporter.get_replica_metrics)
     metrics.router.add_route("GET", "/{path:.*}", exporter.get_metrics)
     return metrics
+
+
+@functools.cache
+def _described() -> bytes:
+    """The OpenAPI document, which nothing changes while the process lives."""
+    return json_bytes(openapi.document(ROUTES, VERSION, config_type()))
 
 
 async def _migrated_store(settings: Settings) -> Store:

@@ -16,16 +16,16 @@ from tests.postgres import PostgresServer, start_postgres
 
 pytest_plugins = ["tests.require_all"]
 
-# Everything that touches the database itself lies below these, and is tested on both kinds each time.
-ABOVE_STORAGE = ("cli", "http", "pages", "serve")
+# The floor that knows of the kinds of database is tested on both each time.
+STORAGE = "persist"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Above the storage floors one database is enough while working; what runs there again on PostgreSQL is a twin."""
+    """Above the storage floor one database is enough while working; what runs there again on PostgreSQL is a twin."""
     for item in items:
         floor = item.path.relative_to(Path(__file__).parent).parts[0]
         parameters = getattr(item, "callspec", None)
-        if floor in ABOVE_STORAGE and parameters is not None and "postgresql" in parameters.params.values():
+        if floor != STORAGE and parameters is not None and "postgresql" in parameters.params.values():
             item.add_marker("twin")
 
 

@@ -87,6 +87,7 @@ def test_the_second_start_prints_no_secret(service: Service) -> None:
     assert (service.data / SECRETS).read_bytes() == made
 
 
+@pytest.mark.slow
 def test_secrets_file_of_an_earlier_life_is_closed_to_others(tmp_path: Path) -> None:
     """A file of that name that everybody could read is the owner's alone before a secret stands in it."""
     file = tmp_path / "data" / SECRETS
@@ -225,6 +226,7 @@ def test_a_taken_port(tmp_path: Path, option: str) -> None:
         assert service.get("/api/v2/csp/violations")["count"] == 0
 
 
+@pytest.mark.slow
 def test_a_database_out_of_reach(tmp_path: Path) -> None:
     """A PostgreSQL that nobody serves is one line without the password, not a traceback."""
     url = f"postgres://me:hidden@127.0.0.1:{free_port()}/x"

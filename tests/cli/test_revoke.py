@@ -55,6 +55,7 @@ async def test_a_revoked_feed_key_stops(inside: Inside, capsys: pytest.CaptureFi
     assert inside.secrets.browser_key[10:] not in shown
 
 
+@pytest.mark.slow
 async def test_a_revoked_browser_key_stops(inside: Inside) -> None:
     """What every visitor's browser still sends with it is refused within 5 s."""
     report = '{"csp-report":{"document-uri":"https://shop.example/","effective-directive":"img-src","blocked-uri":"data"}}'
@@ -67,6 +68,7 @@ async def test_a_revoked_browser_key_stops(inside: Inside) -> None:
     await ended(status)
 
 
+@pytest.mark.slow
 async def test_a_revoked_token_stops(inside: Inside, capsys: pytest.CaptureFixture[str]) -> None:
     """A token that was in use opens nothing within 5 s of its revocation; the list shows no secret of any token."""
 

@@ -19,6 +19,7 @@ from tests.service import SECRETS, run_service, serve_and_fail
 GIVEN = "a1b2c3d4e5-" + "k" * 22
 
 
+@pytest.mark.slow
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
     """Whoever laid a link in the secrets' place does not get them: the link goes, its target stays, nothing is lost."""
     elsewhere = tmp_path / "elsewhere"
@@ -32,6 +33,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert elsewhere.read_text() == "before"
 
 
+@pytest.mark.slow
 def test_secrets_that_cannot_be_written_are_not_made(tmp_path: Path) -> None:
     """A first start whose file cannot be written is one line and exit code 2, and the next start is the first."""
     data = tmp_path / "data"
@@ -49,6 +51,7 @@ def test_secrets_that_cannot_be_written_are_not_made(tmp_path: Path) -> None:
         assert service.get("/api/v2/csp/violations")["count"] == 0
 
 
+@pytest.mark.slow
 def test_a_database_elsewhere_needs_the_directory_too(tmp_path: Path, postgres: PostgresServer) -> None:
     """With PostgreSQL the directory is for the secrets alone; when there can be none, that is one line and no traceback."""
     (tmp_path / "file").touch()
@@ -84,6 +87,7 @@ def test_the_file_is_ours_alone(tmp_path: Path) -> None:
     assert json.loads((tmp_path / SECRETS).read_text()) == {"admin_token": GIVEN, "browser_key": "b", "feed_key": "f"}
 
 
+@pytest.mark.slow
 def test_a_token_that_was_given_is_not_given_out(tmp_path: Path) -> None:
     """Whoever put it into COLLECTOR_ADMIN_TOKEN_FILE has it: no second copy is written or printed."""
     (tmp_path / "token").write_text(GIVEN)

@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.service import ROOT, Service, environment
 
 CLIENTS = 4
@@ -93,6 +95,7 @@ class Browsers:
             assert self.answered.acquire(timeout=ANSWERED_WITHIN)
 
 
+@pytest.mark.slow
 def test_a_restart_refuses_no_connection(tmp_path: Path) -> None:
     """While the service is restarted twice, every connection is accepted, every report is answered, and all are counted."""
     with activated(tmp_path) as service, ThreadPoolExecutor(CLIENTS) as pool:

@@ -49,6 +49,7 @@ def test_the_rules_do_what_their_cases_say() -> None:
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "changed"),
     [("> 50", "> 60"), ("for: 15m", "for: 1h"), (">= 20", ">= 2"), ('reason!="stopping"', 'reason!=""')],

@@ -54,6 +54,7 @@ def origins(service: Service) -> list[str]:
     return sorted(found["blocked_origin"] for found in service.get("/api/v2/csp/violations")["results"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_a_backup_is_restored(request: pytest.FixtureRequest, tmp_path: Path, kind: str) -> None:
     """Copied while the service takes reports, and put in place of a database that went on since: just the copy is there."""
@@ -78,6 +79,7 @@ def test_a_backup_is_restored(request: pytest.FixtureRequest, tmp_path: Path, ki
         assert origins(service) == ["https://1.example", "https://3.example"]
 
 
+@pytest.mark.slow
 def test_a_downgrade_ends_at_the_older_tables(tmp_path: Path) -> None:
     """The newer version goes back, and forth again when it starts."""
     with run_service(tmp_path) as service:
@@ -89,6 +91,7 @@ def test_a_downgrade_ends_at_the_older_tables(tmp_path: Path) -> None:
         assert origins(service) == ["https://1.example"]
 
 
+@pytest.mark.slow
 def test_several_sites(tmp_path: Path) -> None:
     """A file makes the projects, and the header of one of them is printed with its key."""
     env = environment(tmp_path / "data")

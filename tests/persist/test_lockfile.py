@@ -12,6 +12,7 @@ from collector.wire.errors import Conflict, InvalidOption
 from tests.service import run_service, serve_and_fail
 
 
+@pytest.mark.slow
 def test_one_service_a_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second service on the same SQLite file is one line that names the first; once that has died the next may start."""
     with run_service(tmp_path) as service:

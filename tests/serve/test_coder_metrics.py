@@ -94,6 +94,7 @@ def service_with_everything(tmp_path: Path) -> Iterator[Service]:
         yield service
 
 
+@pytest.mark.slow
 def test_promtool_complains_of_coders_names_alone(tmp_path: Path) -> None:
     """With every family filled promtool says just what is known of Coder's names, and nothing of ours."""
     promtool = program("promtool")

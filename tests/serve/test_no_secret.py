@@ -128,6 +128,7 @@ def test_no_secret_leaves_the_service(tmp_path: Path, request: pytest.FixtureReq
     assert [form for form, text in logs.items() if "without effect in this service" not in text] == []
 
 
+@pytest.mark.slow
 def test_no_credential_stays_in_a_log(tmp_path: Path) -> None:
     """However a token or a feed key is presented, also where it does not belong, no log has it, and no answer gives it back."""
     with talking(tmp_path) as running:
