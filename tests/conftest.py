@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if floor != STORAGE and parameters is not None and "postgresql" in parameters.params.values():
             item.add_marker("twin")
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of collected tests live until the end: without this every garbage collection looks through all of them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

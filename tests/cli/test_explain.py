@@ -90,6 +90,7 @@ def test_a_body_larger_than_any_request(tmp_path: Path, capsys: pytest.CaptureFi
     assert limit in captured.err
 
 
+@pytest.mark.slow
 def test_the_process() -> None:
     """As a process: bytes on standard input, JSON on standard output, the code as documented."""
     command = [sys.executable, "-m", "collector", "csp", "explain", "-"]

@@ -118,6 +118,7 @@ def test_a_restart_refuses_no_connection(tmp_path: Path) -> None:
         service.stop()
 
 
+@pytest.mark.slow
 def test_a_socket_that_does_not_listen(tmp_path: Path) -> None:
     """A socket of another kind is refused by its name."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handed:
@@ -136,6 +137,7 @@ def test_a_socket_that_does_not_listen(tmp_path: Path) -> None:
     assert "The inherited socket 'http' is no TCP socket that listens" in ended.stderr
 
 
+@pytest.mark.slow
 def test_what_a_supervisor_is_told(tmp_path: Path) -> None:
     """Ready once it answers, alive again and again while it is watched, and stopping before it drains."""
     data = tmp_path / "data"

@@ -42,6 +42,7 @@ def test_prometheus_takes_the_rules() -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.slow
 def test_the_rules_do_what_their_cases_say() -> None:
     """Every case comes out as it says."""
     tested = promtool("test", "rules", *CASES)

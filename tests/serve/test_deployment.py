@@ -14,6 +14,7 @@ from tests.serve.state import ready, without_snapshots
 HISTORY = "/api/v2/deployment/stats/history"
 
 
+@pytest.mark.slow
 async def test_before_the_first_snapshot(migrated_url: str, tmp_path: Path) -> None:
     """Until there is a snapshot the stats are 400 with the words of Coder, and the history is all gaps."""
     async with without_snapshots(migrated_url, tmp_path) as inside:

@@ -50,6 +50,7 @@ async def test_a_failing_store_is_named(migrated_url: str, tmp_path: Path) -> No
         assert (await checks(inside))[0] == 200
 
 
+@pytest.mark.slow
 async def test_a_failing_rollup_is_named(migrated_url: str, tmp_path: Path) -> None:
     """Without a first snapshot the check "rollup" fails, the check "store" does not."""
     async with without_snapshots(migrated_url, tmp_path) as inside:

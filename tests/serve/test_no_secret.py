@@ -97,7 +97,7 @@ def said(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
     "where",
     [
         pytest.param("", id="SQLite"),
-        pytest.param("postgres:{}@", id="userinfo"),
+        pytest.param("postgres:{}@", id="userinfo", marks=pytest.mark.slow),
         pytest.param("postgres@?password={}", id="parameter", marks=pytest.mark.slow),
     ],
 )

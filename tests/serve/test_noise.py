@@ -49,6 +49,7 @@ def listed(service: Service) -> dict[str, tuple[int, str | None, str | None]]:
     return {each["blocked_origin"]: (each["count"], each["noise_class"], each["noise_rule"]) for each in found}
 
 
+@pytest.mark.slow
 def test_rules_and_their_matches(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
