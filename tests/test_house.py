@@ -140,9 +140,9 @@ def test_no_file_names_where_it_was_made(pattern: re.Pattern[str]) -> None:
     [
         (MACHINE_PATH, "path: /" + "home/jane/collector"),
         (MACHINE_PATH, "#!/" + "root/.venv/bin/python"),
-        (REGISTRY, "--index-url https://pypi" + ".org/simple"),
+        (REGISTRY, "--index-url pypi" + ".org/simple"),
         (REGISTRY, "image: GHCR" + ".io/somebody/something"),
-        (DOWNLOAD, '"resolved": "https://example.test/left-pad-1.0.0' + '.tgz"'),
+        (DOWNLOAD, '"resolved": "' + "https:" + '//example.test/left-pad-1.0.0.tgz"'),
     ],
 )
 def test_the_patterns_find_what_they_forbid(pattern: re.Pattern[str], line: str) -> None:

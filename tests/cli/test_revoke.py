@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 
 from collector.__main__ import main
+from collector.http.appkeys import STORE
+from collector.persist.meta import OWN_PROJECT
+from collector.persist.projects import browser_key
 from tests.inside import Inside
 
 ENDED_WITHIN = 5  # seconds; what the help promises
@@ -47,7 +51,8 @@ async def test_a_revoked_feed_key_stops(inside: Inside, capsys: pytest.CaptureFi
     assert await run("key", "list") == 0
     shown = capsys.readouterr().out
     lines = {line.split()[0]: line for line in shown.splitlines()}
-    assert set(lines) > {key[:10], inside.secrets.browser_key[:10]}  # and the key of the pages themselves
+    of_pages = await inside.app[STORE].read(partial(browser_key, name=OWN_PROJECT))
+    assert set(lines) == {key[:10], inside.secrets.browser_key[:10], of_pages[:10]}
     assert "feed" in lines[key[:10]]
     assert "revoked" in lines[key[:10]]
     assert "revoked" not in lines[inside.secrets.browser_key[:10]]

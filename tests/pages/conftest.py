@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
+from playwright.async_api import Browser, async_playwright
 from pytest_aiohttp import AiohttpClient
 
 from collector.http.appkeys import CAP, CREDENTIALS, DEPLOYMENT, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
@@ -37,6 +38,7 @@ from collector.serve.deployment import get_stats_history
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.deployment import SessionCounts, Source
 from collector.wire.identity import KeyKind, Role
+from tests.requirements import program
 
 MOMENT = 1_790_000_000_000  # 2026-09-21 14:13:20 UTC
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -160,6 +162,15 @@ def pages_app(store: Store, *, now: Callable[[], int] = lambda: MOMENT) -> web.A
             app.router.add_route(route.method, route.path, route.handler)
     app.router.add_get("/api/v2/deployment/stats/history", get_stats_history)
     return app
+
+
+@pytest.fixture
+async def chromium() -> AsyncIterator[Browser]:
+    """The Chromium of the machine, without a window."""
+    async with async_playwright() as driver:
+        browser = await driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
+        yield browser
+        await browser.close()
 
 
 @pytest.fixture

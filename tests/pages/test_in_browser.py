@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp.test_utils import TestServer
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 from pytest_aiohttp import AiohttpClient
 
 from collector.persist.engine import open_store
@@ -17,18 +17,8 @@ from collector.rollup import snapshot as snapshots
 from collector.wire.identity import Role
 from tests.inside import running
 from tests.pages.conftest import MINUTE, MOMENT, Site, pages_app, snapshot_at
-from tests.requirements import program
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The Chromium of the machine, without a window."""
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 @pytest.fixture

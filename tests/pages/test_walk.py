@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page
 
 from collector.app import ROWS
 from collector.cli.demo import past_day
 from collector.http.appkeys import WRITER
 from tests.inside import Inside, running
 from tests.pages.sent import HOSTILE, send_everything
-from tests.requirements import program
 
 pytestmark = pytest.mark.browser
 
@@ -32,15 +30,6 @@ PAGES = {
 IMAGES = Path(__file__).resolve().parents[2] / "docs/images"
 SERIOUS = ("serious", "critical")
 HIGHEST = 900  # pixels of a picture
-
-
-@pytest.fixture
-async def chromium() -> AsyncIterator[Browser]:
-    """The Chromium of the machine, without a window."""
-    async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=program("chromium"), args=["--no-sandbox"])
-        yield browser
-        await browser.close()
 
 
 async def filled(inside: Inside, text: str = "") -> str:
