@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import os
 import signal
 import sys
@@ -26,6 +25,7 @@ from collector.cli import firststart
 from collector.cli.command import Subcommands, database_words
 from collector.cli.demo import apart, past_day, present, watched
 from collector.cli.listen import LOOPBACK, Addresses, listening
+from collector.cli.pauses import short_pauses
 from collector.cli.systemd import inherited, supervised
 from collector.config.flags import HelpAll, add_flags
 from collector.config.loading import Loaded, load
@@ -85,18 +85,15 @@ async def serve(loaded: Loaded, background: Background | None = None) -> None:
     if background is not None:
         await past_day(app)
     async with listening(app, settings, inherited(os.environ)) as addresses, supervised(os.environ):
-        # What was imported and built stays for good: the collector of garbage need not look at it again and again, which
-        # takes 60 ms of every full collection.
-        gc.collect()
-        gc.freeze()
-        print(announcement(settings, addresses, first), flush=True)
-        log.info("ready", url=addresses.people)
-        task = watched(background(app, addresses.own)) if background is not None else None
-        await stop.wait()
-        log.info("stopping: what was accepted is being stored")
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        with short_pauses():
+            print(announcement(settings, addresses, first), flush=True)
+            log.info("ready", url=addresses.people)
+            task = watched(background(app, addresses.own)) if background is not None else None
+            await stop.wait()
+            log.info("stopping: what was accepted is being stored")
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
     log.info("stopped")
 
 

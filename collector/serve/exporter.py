@@ -71,7 +71,7 @@ class Exporter:
     ) -> bytes:
         parts: list[Body] = []
         if moment is not None:
-            parts += [self._deployment(moment)[format_], *_of(coder.deployment, format_)]
+            parts += [*_of(coder.deployment, format_), self._deployment(moment)[format_]]
         if process is not None:
             parts += [body(_encoded(replica_registry(process), format_)), *_of(coder.replica, format_)]
         if format_ is Format.OPENMETRICS:

@@ -44,6 +44,7 @@ class Body(NamedTuple):
 
     plain: bytes
     deflated: bytes
+    checksum: int  # CRC-32 of the plain bytes
 
 
 Bodies = Mapping[Format, Body]
@@ -72,11 +73,12 @@ def bodies(sampled: Sequence[Sampled]) -> Bodies:
 def _compressed(pieces: Iterable[bytes]) -> Body:
     """Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn."""
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
-    plain, deflated = [], []
+    plain, deflated, checksum = [], [], 0
     for piece in pieces:
         plain.append(piece)
         deflated.append(compressor.compress(piece))
-    return Body(b"".join(plain), b"".join(deflated) + compressor.flush(zlib.Z_FULL_FLUSH))
+        checksum = zlib.crc32(piece, checksum)
+    return Body(b"".join(plain), b"".join(deflated) + compressor.flush(zlib.Z_FULL_FLUSH), checksum)
 
 
 def _pieces(lines: Iterator[str]) -> Iterator[bytes]:
@@ -85,11 +87,11 @@ def _pieces(lines: Iterator[str]) -> Iterator[bytes]:
 
 
 def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
-    """The parts as one body, plain or with gzip."""
+    """The parts as one body, plain or with gzip. What the first one is summed up to is known, so the largest goes first."""
     if not compressed:
         return b"".join(part.plain for part in parts)
-    checksum = size = 0
-    for part in parts:
+    checksum, size = (parts[0].checksum, len(parts[0].plain)) if parts else (0, 0)
+    for part in parts[1:]:
         checksum, size = zlib.crc32(part.plain, checksum), size + len(part.plain)
     tail = struct.pack("<LL", checksum, size & 0xFFFF_FFFF)
     return b"".join([GZIP_HEAD, *(part.deflated for part in parts), LAST_BLOCK, tail])
