@@ -20,7 +20,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,14 +27,13 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from benchmarks.fleet import AGENTS, fill
 from collector.cli.pauses import short_pauses
 from collector.serve.exposition import Format
 from collector.wire.clock import wall_clock
 from tests.inside import Inside, running
 
 README = Path(__file__).resolve().parent / "README.md"
-AGENTS, VIOLATIONS, AT_ONCE = 10_000, 5_000, 500
-TEMPLATES = 20
 SECONDS, APART = 90, 0.25
 OPTIONS = {
     "COLLECTOR_CODER_METRICS": "true",
@@ -89,7 +87,7 @@ async def _measured(directory: Path, seconds: int) -> tuple[list[Scrapes], list[
 
 
 async def _filled_and_measured(collector: Inside, seconds: int) -> tuple[list[Scrapes], list[Lateness]]:
-    await _fill(collector)
+    await fill(collector)
     await _until_made(collector)
     idle = await _lateness("nobody scrapes", asyncio.sleep(seconds))
     command = [sys.executable, "-m", "benchmarks.scrape", "--seconds", str(seconds), "--scrape", collector.prometheus_url]
@@ -100,44 +98,6 @@ async def _filled_and_measured(collector: Inside, seconds: int) -> tuple[list[Sc
     assert process.stdout is not None
     results = json.loads(await process.stdout.read())
     return [Scrapes(*result) for result in results], [idle, busy]
-
-
-async def _fill(collector: Inside) -> None:
-    ids = [str(uuid.UUID(int=number)) for number in range(AGENTS)]
-    for start in range(0, AGENTS, AT_ONCE):
-        some = range(start, start + AT_ONCE)
-        await _post(collector, "/api/v2/ingest/agent-stats", [_agent(number, ids[number]) for number in some])
-        await _post(collector, "/api/v2/ingest/workspaces", [_workspace(number, ids[number]) for number in some])
-    for start in range(0, VIOLATIONS, AT_ONCE):
-        reports = [_report(number) for number in range(start, start + AT_ONCE)]
-        status, answer = await collector.post(collector.csp_path, json.dumps(reports))
-        assert status == 200, answer
-
-
-async def _post(collector: Inside, path: str, rows: list[dict[str, Any]]) -> None:
-    status, answer = await collector.post(path, json.dumps(rows), **collector.feed)
-    assert (status, answer["accepted"]) == (200, len(rows)), answer
-
-
-def _agent(number: int, id_: str) -> dict[str, Any]:
-    names = {"agent_name": "main", "workspace_name": f"workspace-{number}", "username": f"user-{number // 2}"}
-    ids = {"agent_id": id_, "workspace_id": id_, "user_id": f"user-{number // 2}", "template_id": f"t{number % TEMPLATES}"}
-    stats = {"connection_count": 3, "connection_median_latency_ms": 12.5, "rx_bytes": number, "tx_bytes": number}
-    used = {"session_count_vscode": number % 3, "session_count_ssh": number % 2}
-    return {**ids, **names, "template_name": f"template-{number % TEMPLATES}", "stats": stats | used}
-
-
-def _workspace(number: int, id_: str) -> dict[str, Any]:
-    job = {"started_at": "2026-01-14T09:58:00Z", "completed_at": "2026-01-14T09:59:00Z"}
-    build = {"build_number": 1, "transition": "start", "job": job}
-    ids = {"id": id_, "owner_id": f"user-{number // 2}", "template_id": f"t{number % TEMPLATES}"}
-    return {**ids, "name": f"workspace-{number}", "deleted": False, "latest_build": build}
-
-
-def _report(number: int) -> dict[str, Any]:
-    blocked = {"blockedURL": f"https://cdn-{number}.example/lib.js", "effectiveDirective": "script-src-elem"}
-    about = {"documentURL": "https://shop.example/cart", "disposition": "enforce", "statusCode": 200}
-    return {"type": "csp-violation", "age": 1, "url": "https://shop.example/cart", "body": blocked | about}
 
 
 async def _until_made(collector: Inside) -> None:
