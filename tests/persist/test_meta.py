@@ -8,11 +8,12 @@ from functools import partial
 
 import pytest
 
-from collector.persist import accounts, keys, meta
+from collector.persist import accounts, keys, meta, projects
 from collector.persist.engine import Store, open_store
 from collector.persist.projects import list_projects
 from collector.wire.errors import InvalidInput, InvalidOption
 from collector.wire.identity import KeyKind, Role
+from collector.wire.projects import ProjectChange
 
 NOW = 1_768_384_800_000
 GIVEN = "abcDEF0123-ABCDEFGHIJKLMNOPQRSTUV"
@@ -111,3 +112,18 @@ async def test_the_service_secret_stays(store: Store) -> None:
 
     assert len(secret) == 32
     assert await store.read(meta.service_secret) == secret
+
+
+async def test_the_pages_report_under_a_key_of_their_own(store: Store) -> None:
+    """It is made once, with its project, and is no longer given out once that project was retired."""
+    key = await store.transact(partial(meta.own_browser_key, now=NOW))
+
+    assert key is not None
+    assert await store.transact(partial(meta.own_browser_key, now=NOW + 1)) == key
+    found = await store.read(partial(keys.find_key, text=key))
+    assert found is not None
+    assert (found.kind, found.project) == (KeyKind.BROWSER, "self")
+
+    change = partial(projects.change, name="self", changes=ProjectChange(retired=True), deployment="d", now=NOW)
+    await store.transact(change)
+    assert await store.transact(partial(meta.own_browser_key, now=NOW + 2)) is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,10 +30,10 @@ from collector.persist.tables import (
     violations,
 )
 from collector.rollup import noise
-from collector.rollup.noise import Move, matches, moves, rejudge
+from collector.rollup.noise import Move, class_sizes, matches, moves, rejudge
 from collector.wire.noise import StoredViolation
 from collector.wire.records import CspIntake, NoiseClass
-from tests.rollup.rows import NOW, add_project, rows
+from tests.rollup.rows import NOW, add_project, add_violation, rows
 
 PROBE = {"name": "probe", "class": "security-software", "hosts": ["probe.example"]}
 PROBED = NoiseFilter(effective_rules({"rules": [PROBE]}, place="test"))
@@ -268,3 +269,14 @@ def test_whatever_belongs_to_a_violation_is_merged() -> None:
     }
     assert pointing == MERGES.keys()
     assert violation_facets.name in pointing
+
+
+async def test_a_class_is_as_large_as_what_is_stored_of_it(store: Store) -> None:
+    """Its violations and their reports, the most reports first; what is no noise is not among them."""
+    project = await store.transact(add_project)
+    stored = [(NoiseClass.TRANSLATOR, 2), (NoiseClass.BROWSER_EXTENSION, 5), (NoiseClass.BROWSER_EXTENSION, 4), (None, 100)]
+    for number, (noise_class, count) in enumerate(stored):
+        of_class = partial(add_violation, noise_class=noise_class, count=count)
+        await store.transact(partial(of_class, project_id=project, fingerprint=f"{number}"))
+
+    assert await store.read(class_sizes) == [("browser-extension", 2, 9), ("translator", 1, 2)]

@@ -163,3 +163,15 @@ async def test_a_member_reads_its_projects_alone(inside: Inside) -> None:
     assert [found["id"] for found in (await ask(inside, "GET", LIST, **ada))[1]["results"]] == [row["id"]]
     assert (await ask(inside, "GET", one, **ada))[0] == 200
     assert (await ask(inside, "PATCH", one, {"state": "ignored"}, **ada))[0] == 403
+
+
+async def test_noise_can_be_chosen_by_its_class(inside: Inside) -> None:
+    """With `noise=only`, a class leaves its own alone; one that no rule gives is refused with its name."""
+    await send(inside, legacy(), legacy("chrome-extension://abcdef/a.js"), legacy("https://translate.googleapis.com/a.js"))
+    classes = [row["noise_class"] for row in (await inside.get(f"{LIST}?noise=only"))["results"]]
+    assert sorted(classes) == ["browser-extension", "translator"]
+    chosen = (await inside.get(f"{LIST}?noise=only&noise_class=translator"))["results"]
+    assert [row["noise_class"] for row in chosen] == ["translator"]
+
+    status, answer = await ask(inside, "GET", f"{LIST}?noise=only&noise_class=weather")
+    assert (status, answer["validations"][0]["field"]) == (400, "noise_class")
