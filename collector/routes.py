@@ -36,6 +36,7 @@ from collector.wire.identity import Scope
 ROUTES = (
     Route("GET", "/", overview.get_overview, Access.PUBLIC),  # signed out it shows how to sign in
     Route("GET", "/csp", csp_pages.get_violations, Access.PUBLIC),
+    Route("POST", "/csp", csp_pages.post_violations, Access.PUBLIC),
     Route("GET", "/csp/violations/{id}", csp_pages.get_violation, Access.PUBLIC),
     Route("POST", "/csp/violations/{id}", csp_pages.post_violation, Access.PUBLIC),
     Route("GET", "/csp/policy", policy_pages.get_policy, Access.PUBLIC),

@@ -63,8 +63,8 @@ async def visible_to(request: web.Request, user: User) -> frozenset[int] | None:
     return await request.app[STORE].read(partial(projects_of, user_id=user.id))
 
 
-async def form(request: web.Request) -> dict[str, str]:
-    """The fields of a form that one of our own pages sent, the first of each name.
+async def fields(request: web.Request) -> dict[str, list[str]]:
+    """The fields of a form that one of our own pages sent, all of each name; none is empty.
 
     Raises:
         Forbidden: another site sent it, with the cookie of whoever looks at that.
@@ -72,5 +72,9 @@ async def form(request: web.Request) -> dict[str, str]:
     """
     if not came_from_here(request):
         raise Forbidden(FOREIGN_FORM)
-    fields = parse_qs((await read(request, limit=MAX_FORM_BYTES)).decode("utf-8", "replace"))
-    return {name: values[0].replace("\r\n", "\n") for name, values in fields.items()}
+    return parse_qs((await read(request, limit=MAX_FORM_BYTES)).decode("utf-8", "replace"))
+
+
+async def form(request: web.Request) -> dict[str, str]:
+    """The same, the first of each name."""
+    return {name: values[0].replace("\r\n", "\n") for name, values in (await fields(request)).items()}

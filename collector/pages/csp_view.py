@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from collector.pages import units
 from collector.pages.chart import Step, stacked
 from collector.pages.view import Link, milliseconds, violation_row
-from collector.wire.identity import User
+from collector.wire.identity import Role, User
 from collector.wire.records import NoiseClass
 from collector.wire.violations import (
     Counts,
@@ -122,11 +122,12 @@ class Filters(NamedTuple):
             "limit": str(PAGE),
         }
 
-    def href(self, **changed: str) -> str:
-        """The list's address with some choices changed; another choice begins at the first page."""
+    def href(self, *, told: str = "", **changed: str) -> str:
+        """The list's address with some choices changed, and what it is to say; another choice begins at the first page."""
         other = self._replace(**{"after": "", **changed})
         asked = {name: value for name, value in other._asdict().items() if value != Filters._field_defaults[name]}
-        return f"/csp?{urlencode(asked)}" if asked else "/csp"
+        query = "&".join(part for part in (urlencode(asked), told) if part)
+        return f"/csp?{query}" if query else "/csp"
 
     @property
     def narrowed(self) -> bool:
@@ -134,7 +135,24 @@ class Filters(NamedTuple):
         return self._replace(state="", sort="", after="") != Filters("", "")
 
 
-def list_context(*, viewer: User, filters: Filters, page: ViolationPage, projects: Sequence[str], now: int) -> dict[str, Any]:
+class Done(NamedTuple):
+    """What a form has changed, as the address of the list says it: how many violations, and to which state."""
+
+    changed: int
+    state: State
+
+    @classmethod
+    def told(cls, query: Mapping[str, str]) -> Done | None:
+        """What an address says; None when it says nothing, or what no form can have done."""
+        changed, state = query.get("changed", ""), query.get("to", "")
+        if not (changed.isascii() and changed.isdecimal() and len(changed) <= len(str(PAGE)) and state in tuple(State)):
+            return None
+        return cls(min(int(changed), PAGE), State(state))
+
+
+def list_context(
+    *, viewer: User, filters: Filters, page: ViolationPage, projects: Sequence[str], done: Done | None, now: int
+) -> dict[str, Any]:
     """Everything that ``csp.html`` says."""
     known = sorted({row.effective_directive for row in page.results if row.effective_directive})
     return {
@@ -150,6 +168,10 @@ def list_context(*, viewer: User, filters: Filters, page: ViolationPage, project
         "count": page.count,
         "next": filters.href(after=page.next) if page.next else None,
         "first": filters.href() if filters.after else None,
+        "action": filters.href(after=filters.after),
+        "may_change": viewer.role is Role.OWNER,
+        "decisions": [(state.value, label) for state, label in DECISIONS.items() if state.value != filters.state],
+        "done": done,
         "unfiltered": Filters(state="all", noise=Noise.INCLUDE.value).href(),
     }
 

@@ -52,6 +52,23 @@ def set_state(
     return changed
 
 
+def set_state_of_all(
+    connection: Connection, fingerprints: Sequence[str], state: State, *, by: str, now: int, note: str | None = None
+) -> int:
+    """The same of all of these violations or of none.
+
+    Raises:
+        NotFound: one of them is not there, or no longer.
+    """
+    column = violations.c.fingerprint
+    for start in range(0, len(fingerprints), AT_ONCE):
+        asked = set(fingerprints[start : start + AT_ONCE])
+        found = connection.execute(select(column).where(column.in_(asked)).order_by(column).with_for_update()).all()
+        if len(found) < len(asked):
+            raise NotFound("One of these violations is no longer there, so nothing was changed.")
+    return set_state(connection, fingerprints, state, by=by, now=now, note=note)
+
+
 def reopen(connection: Connection, seen: Iterable[tuple[str, str]], *, now: int) -> None:
     """Open again what is resolved and was now seen, (fingerprint, hash), under a policy that was not known then."""
     pairs = set(seen)
