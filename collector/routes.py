@@ -7,8 +7,8 @@ from collector.http.operation import Route
 from collector.ingest import agentstats, aibridge, csp, telemetry, workspaces
 from collector.pages import aibridge as aibridge_pages
 from collector.pages import csp as csp_pages
+from collector.pages import ignore_rules, overview, session, setup, static, swagger
 from collector.pages import noise as noise_pages
-from collector.pages import overview, session, setup, static, swagger
 from collector.pages import policy as policy_pages
 from collector.serve import (
     agents,
@@ -39,6 +39,9 @@ ROUTES = (
     Route("POST", "/csp", csp_pages.post_violations, Access.PUBLIC),
     Route("GET", "/csp/violations/{id}", csp_pages.get_violation, Access.PUBLIC),
     Route("POST", "/csp/violations/{id}", csp_pages.post_violation, Access.PUBLIC),
+    Route("GET", "/csp/ignore-rules", ignore_rules.get_rules, Access.PUBLIC),
+    Route("POST", "/csp/ignore-rules", ignore_rules.post_rule, Access.PUBLIC),
+    Route("POST", "/csp/ignore-rules/{id}", ignore_rules.post_rule_end, Access.PUBLIC),
     Route("GET", "/csp/policy", policy_pages.get_policy, Access.PUBLIC),
     Route("POST", "/csp/policy", policy_pages.post_policy, Access.PUBLIC),
     Route("GET", "/csp/noise", noise_pages.get_noise, Access.PUBLIC),

@@ -21,6 +21,7 @@ from collector.wire.violations import (
     Sort,
     State,
     StateChange,
+    Violation,
     ViolationDetail,
     ViolationFacet,
     ViolationPage,
@@ -201,9 +202,20 @@ def detail_context(*, viewer: User, period: Period, found: ViolationDetail, now:
             {"text": each.text, "hash": each.hash, "count": each.count, "last_seen": _moment(each.last_seen, now)}
             for each in found.policies
         ],
+        "rule_href": _rule_href(found.violation),
         "changes": [_change(change, now=now) for change in found.history],
         "decisions": [(state.value, label) for state, label in DECISIONS.items() if state is not found.violation.state],
     }
+
+
+def _rule_href(found: Violation) -> str | None:
+    """Where the form for an ignore rule is filled for all like this one; None when a rule could not name what is blocked."""
+    if found.blocked_kind == "opaque":
+        return None
+    own = found.blocked_kind == "origin" and found.blocked_origin == found.document_origin
+    blocked = "local" if own else found.blocked_origin or found.blocked_kind
+    given = {"project": found.project, "directive": found.effective_directive or "", "blocked": blocked}
+    return f"/csp/ignore-rules?{urlencode(given)}#add"
 
 
 def _steps(series: Series) -> list[Step]:

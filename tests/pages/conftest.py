@@ -44,7 +44,17 @@ MOMENT = 1_790_000_000_000  # 2026-09-21 14:13:20 UTC
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
 DEPLOYED = "9d2b1f0e-4c55-4d0a-9a43-0c3c2b1f7a11"
 
-PATHS = ("/", "/csp", "/csp/violations/{id}", "/csp/policy", "/csp/noise", "/aibridge", "/setup")
+PATHS = (
+    "/",
+    "/csp",
+    "/csp/violations/{id}",
+    "/csp/ignore-rules",
+    "/csp/ignore-rules/{id}",
+    "/csp/policy",
+    "/csp/noise",
+    "/aibridge",
+    "/setup",
+)
 
 Client = TestClient[web.Request, web.Application]
 

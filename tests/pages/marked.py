@@ -215,13 +215,18 @@ async def forced(inside: Inside, mark: Marks) -> None:
         lambda store: note_success(store, told["deployment"], Source.UPSTREAM, at=inside.app[NOW](), version=told["version"])
     )
     names = {"name": mark("project name"), "user": mark("user name"), "rule": mark("noise rule")}
-    by = {"by": mark("state by"), "facet": mark("facet value"), "origins": json.dumps([SHOP + mark("allowed origin")])}
+    by = {
+        "by": mark("state by"),
+        "maker": mark("rule by"),
+        "facet": mark("facet value"),
+        "origins": json.dumps([SHOP + mark("allowed origin")]),
+    }
     statements = (
         "UPDATE projects SET name = :name, allowed_origins = :origins WHERE name = 'default'",
         "UPDATE users SET username = :user WHERE username = 'admin'",
         "UPDATE violations SET noise_rule = :rule WHERE noise_class IS NOT NULL",
         "UPDATE violation_audit SET state_by = :by",
-        "UPDATE ignore_rules SET created_by = :by",
+        "UPDATE ignore_rules SET created_by = :maker",
         "UPDATE violation_facets SET value = :facet WHERE kind = 'browser' AND value <> ''",
     )
     for statement in statements:

@@ -22,10 +22,11 @@ from tests.pages.marked import Marks, delivered, forced, options, violations
 # As much of a marker as is left of the most that is cut off anywhere.
 NUMBER = re.compile(r"<img src=x onerror=alert\((\d{4})\)>")
 ONE = "/csp/violations/{id}"
-EVERYWHERE = frozenset({"/", "/csp", "/csp/policy", "/csp/noise", "/aibridge", "/setup", ONE})
+EVERYWHERE = frozenset({"/", "/csp", "/csp/ignore-rules", "/csp/policy", "/csp/noise", "/aibridge", "/setup", ONE})
 # Fields by the pages that show them. What is not named here is shown by none.
 SHOWS = (
     ({"/aibridge"}, "currency, ai provider, ai model, ai initiator_id"),
+    ({"/csp/ignore-rules"}, "rule directive, rule blocked, rule note, rule by"),
     ({"/csp/noise"}, "noise part, noise prefix"),
     (EVERYWHERE, "link name, link target, user name"),
     ({ONE}, "legacy referrer, legacy blocked-uri, legacy source-file, legacy script-sample, inline script-sample"),
@@ -35,7 +36,7 @@ SHOWS = (
     ({ONE}, "state note, state by, facet value, noise rule"),
     ({ONE, "/csp/policy"}, "legacy document-uri, bare document-uri, bare documentURL, modern documentURL"),
     ({ONE, "/csp/policy", "/", "/csp"}, "inline source-file"),
-    ({ONE, "/csp/policy", "/", "/csp", "/setup"}, "project name"),
+    ({ONE, "/csp/policy", "/", "/csp", "/csp/ignore-rules", "/setup"}, "project name"),
     ({"/"}, "telemetry deployment_id, upstream deployment, upstream version"),
     ({"/setup"}, "allowed origin"),
 )
@@ -43,15 +44,22 @@ SHOWN = {field: pages for pages, fields in SHOWS for field in fields.split(", ")
 # Addresses with a marker in a parameter or in the path.
 ECHOED = (
     *(f"/csp?{name}={{}}" for name in ("text", "directive", "project", "state", "sort", "noise", "seen", "after")),
-    *(f"/csp/policy?{name}={{}}" for name in ("project", "policy", "reports")),
+    *(f"/csp/ignore-rules?{name}={{}}" for name in ("project", "directive", "blocked", "note")),
+    *("/csp?changed={}&to=open", "/csp?changed=1&to={}"),
+    *(f"/csp/policy?{name}={{}}" for name in ("project", "policy", "reports", "seen", "allow", "paths")),
     *("/?range={}", "/?noise={}", "/aibridge?range={}", "/csp/violations/{}", "/csp/noise?x={}", "/setup?x={}"),
 )
-REPEATED = {"/csp?text={}", "/csp?directive={}", "/csp/policy?policy={}", "/csp/policy?project={}"}
+REPEATED = {f"/csp/ignore-rules?{name}={{}}" for name in ("directive", "blocked", "note")}
+REPEATED |= {"/csp?text={}", "/csp?directive={}", "/csp/policy?policy={}", "/csp/policy?project={}", "/csp/policy?allow={}"}
 # Where forms go, the fields that carry a marker, and those that do not.
 FORMS: tuple[tuple[str, str, dict[str, str]], ...] = (
     ("/signin", "token username next", {}),
     ("/csp/violations/{id}", "state note", {}),
     ("/csp/violations/{id}", "note", {"state": "ignored"}),
+    ("/csp", "id state note", {}),
+    ("/csp", "id note", {"state": "ignored", "all": "1"}),
+    ("/csp/ignore-rules", "project directive blocked note", {}),
+    ("/csp/ignore-rules", "directive blocked note", {}),
     ("/csp/policy", "project policy", {}),
     ("/csp/policy", "policy", {"project": "default"}),
 )

@@ -22,6 +22,7 @@ PAGES = {
     "overview": "/",
     "violations": "/csp",
     "violation": "/csp/violations/{id}",
+    "ignore-rules": "/csp/ignore-rules",
     "policy": "/csp/policy",
     "noise": "/csp/noise",
     "ai-usage": "/aibridge",
