@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,6 +12,7 @@ from collector.http.appkeys import NOW, STORE
 from collector.normalize.advice import advised
 from collector.normalize.replay import replay
 from collector.pages.admission import EVERYBODY, form, shown_to, visible_to
+from collector.pages.csp_view import SEEN, SEEN_MS
 from collector.pages.page import PAGES
 from collector.pages.policy_view import advice_context, replay_context
 from collector.persist.meta import DEFAULT_PROJECT
@@ -26,19 +26,24 @@ from collector.wire.policy import AdviceQuery, PolicyQuery
 T = TypeVar("T")
 
 BAD_FORM = "The form cannot be used."
-ASKED = ("project", "policy", "reports", "clients", "days")
+ASKED = ("project", "policy", "reports", "clients", "days", "paths")
 
 
 @shown_to(EVERYBODY)
 async def get_policy(request: web.Request, user: User) -> web.Response:
     """The suggested policy of a project, what speaks for each change, and what it would still block."""
-    names, found, project = await _found(request, user, request.query.get("project"))
+    now, asked = request.app[NOW](), request.query.get("seen", "")
+    seen = asked if asked in SEEN else ""
+    since = now - SEEN_MS[seen] if seen else 0
+    names, found, project = await _found(request, user, request.query.get("project"), since=since)
     if project is None:
         return _response(request, user, names, {"advice": None})
-    query = _asked({**request.query, "project": project}, AdviceQuery)
+    # A form names a set as often as it has members, an address by hand as the API does.
+    allow = [name for each in request.query.getall("allow", ()) for name in each.split(",") if name]
+    query = _asked({**request.query, "project": project}, AdviceQuery, allow=allow)
     # In a thread: a thousand violations take some tenths of a second, in which nobody else should wait.
     advice = await asyncio.to_thread(advised, query, found, cut=len(found) >= LIMIT)
-    return _response(request, user, names, advice_context(advice, query, found, now=request.app[NOW]()))
+    return _response(request, user, names, advice_context(advice, query, found, seen=seen, now=now))
 
 
 @shown_to(EVERYBODY)
@@ -55,19 +60,21 @@ async def post_policy(request: web.Request, user: User) -> web.Response:
     return _response(request, user, names, replay_context(result, now=request.app[NOW]()), template="replay")
 
 
-async def _found(request: web.Request, user: User, asked: str | None) -> tuple[list[str], list[Evidence], str | None]:
-    """The projects that the viewer may see, and the evidence of the one asked for, or else of the first."""
+async def _found(
+    request: web.Request, user: User, asked: str | None, *, since: int = 0
+) -> tuple[list[str], list[Evidence], str | None]:
+    """The projects that the viewer may see, and the evidence since then (ms) of the one asked for, or else of the first."""
     scope, store = await visible_to(request, user), request.app[STORE]
     names = await store.read(lambda connection: project_names(connection, visible=scope))
     project = asked or (DEFAULT_PROJECT if DEFAULT_PROJECT in names else next(iter(names), None))
     if project is None:
         return names, [], None
-    return names, await store.read(lambda connection: evidence(connection, project, visible=scope)), project
+    return names, await store.read(lambda connection: evidence(connection, project, since=since, visible=scope)), project
 
 
-def _asked(given: Mapping[str, str], kind: type[T]) -> T:
+def _asked(given: dict[str, str], kind: type[T], **more: object) -> T:
     try:
-        return msgspec.convert({name: given[name] for name in ASKED if given.get(name)}, kind, strict=False)
+        return msgspec.convert({name: given[name] for name in ASKED if given.get(name)} | more, kind, strict=False)
     except msgspec.ValidationError as error:
         raise InvalidInput(BAD_FORM, str(error)) from error
 

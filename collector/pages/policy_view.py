@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from collector.normalize.sources import policies
 from collector.pages import units
+from collector.pages.csp_view import SEEN
 from collector.pages.view import milliseconds
 from collector.wire.evidence import Evidence
-from collector.wire.policy import AdviceQuery, Grounds, PolicyAdvice, Replay, Verdict
+from collector.wire.policy import AdviceQuery, Allow, Grounds, PolicyAdvice, Replay, Verdict
 
 BASES = {
     "given": "the policy you gave",
@@ -21,6 +22,12 @@ VERDICTS = {
     Verdict.BLOCKED: ("enforce", "blocked"),
     Verdict.UNKNOWN: ("noise", "unknown"),
     Verdict.ALLOWED: ("good", "allowed"),
+}
+ALLOWS = {
+    Allow.INLINE: "inline code",
+    Allow.EVAL: "eval",
+    Allow.DATA: "data: where code comes from",
+    Allow.WILDCARDS: "wildcards",
 }
 ROWS = 200  # of one table; the API has all
 
@@ -53,12 +60,18 @@ def diff(base: str, policy: str) -> list[Line]:
     return lines
 
 
-def advice_context(advice: PolicyAdvice, query: AdviceQuery, observed: Sequence[Evidence], *, now: int) -> dict[str, Any]:
-    """Everything that ``policy.html`` says of advice."""
+def advice_context(
+    advice: PolicyAdvice, query: AdviceQuery, observed: Sequence[Evidence], *, seen: str, now: int
+) -> dict[str, Any]:
+    """Everything that ``policy.html`` says of advice. ``seen`` is the choice of how long ago it was last seen."""
     return {
         "advice": advice,
         "project": advice.project,
         "thresholds": (("reports", query.reports), ("clients", query.clients), ("days", query.days)),
+        "seens": SEEN,
+        "seen": seen,
+        "allows": [(choice.value, label, choice in query.allow) for choice, label in ALLOWS.items()],
+        "paths": query.paths,
         "given": query.policy or "",
         "observed": len(observed),
         "base_from": BASES.get(advice.base_from, advice.base_from),
