@@ -13,7 +13,7 @@ from collector.http.body import read
 from collector.http.errors import status_of
 from collector.http.guard import came_from_here
 from collector.pages.page import PAGES
-from collector.pages.session import viewer
+from collector.pages.session import asked_page, viewer
 from collector.persist.members import projects_of
 from collector.wire.errors import CollectorError, Forbidden
 from collector.wire.identity import Role, User
@@ -40,7 +40,7 @@ def shown_to(roles: frozenset[Role]) -> Callable[[Show], Handler]:
             pages = request.app[PAGES]
             user = await viewer(request)
             if user is None:
-                return pages.response(request, "signin", {"viewer": None, "problem": None})
+                return pages.response(request, "signin", {"viewer": None, "problem": None, "next": asked_page(request)})
             if user.role not in roles:
                 return pages.response(request, "member", {"viewer": user}, status=403)
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Literal, NamedTuple
 from urllib.parse import parse_qs
@@ -20,7 +21,11 @@ from collector.wire.errors import Unauthorized
 from collector.wire.identity import User
 
 COOKIE_S = 400 * 86_400  # it is the service that ends a session: the cookie must not end before; browsers keep none longer
-MAX_FORM_BYTES = 2_048  # a token has 33 characters
+MAX_FORM_BYTES = 8_192  # a token has 33 characters, and what a path holds may be escaped once more
+LONGEST_PATH = 2_000
+HOME = "/"
+# A path of this very service. Two slashes would name a host; browsers take a backslash for one, and skip control characters.
+_LOCAL = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")
 
 NO_TOKEN = "Paste a token to sign in."  # noqa: S105  # words
 SCOPED_TOKEN = "This token opens parts of the API alone: it has scopes."  # noqa: S105
@@ -52,22 +57,22 @@ async def viewer(request: web.Request) -> User | None:
 
 
 async def post_signin(request: web.Request) -> web.Response:
-    """Set the cookie and go to the page; or show the form again and say why."""
+    """Set the cookie and go to the page that was asked for; or show the form again and say why."""
     if not came_from_here(request):
         return _form(request, FOREIGN_FORM, status=403)
-    token = await _submitted_token(request)
+    token, target = await _submitted(request)
     if not token:
-        return _form(request, NO_TOKEN, status=400)
+        return _form(request, NO_TOKEN, target, status=400)
     app = request.app
     try:
         user, token_id = await app[CREDENTIALS].user(token), await app[CREDENTIALS].token_id(token)
     except Unauthorized:
-        return _form(request, UNKNOWN_TOKEN, status=401)
+        return _form(request, UNKNOWN_TOKEN, target, status=401)
     if user.scopes is not None:
-        return _form(request, SCOPED_TOKEN, status=403)
+        return _form(request, SCOPED_TOKEN, target, status=403)
     begin = partial(create_session, token_id=token_id, lifetime_ms=app[SIGN_IN].lifetime_ms, now=app[NOW]())
     session = await written(request, begin)
-    answer = _to_overview()
+    answer = _to(target)
     # Lax, not Strict: a link to this page from a chat or a wiki should find its reader signed in. Nothing changes on GET.
     same_site = app[SIGN_IN].same_site
     answer.set_cookie(TOKEN_NAME, session, max_age=COOKIE_S, httponly=True, secure=_is_secure(request), samesite=same_site)
@@ -82,14 +87,25 @@ async def post_signout(request: web.Request) -> web.Response:
     if is_token(presented):
         await written(request, partial(end_session, session=presented))
         app[CREDENTIALS].forget(presented)
-    answer = _to_overview()
+    answer = _to(HOME)
     answer.del_cookie(TOKEN_NAME, httponly=True, secure=_is_secure(request), samesite=app[SIGN_IN].same_site)
     return answer
 
 
-async def _submitted_token(request: web.Request) -> str:
+def asked_page(request: web.Request) -> str:
+    """Where a visitor who is not signed in wanted to go: back to there after signing in."""
+    return local_path(request.path_qs) if request.method in ("GET", "HEAD") else HOME
+
+
+def local_path(text: str) -> str:
+    """``text`` when it is a path of this service, with its query; the overview's for all else, which may lead elsewhere."""
+    return text if len(text) <= LONGEST_PATH and _LOCAL.fullmatch(text) else HOME
+
+
+async def _submitted(request: web.Request) -> tuple[str, str]:
+    """The token of the form, and the path to go to."""
     form = parse_qs((await read(request, limit=MAX_FORM_BYTES)).decode("utf-8", "replace"))
-    return form.get("token", [""])[0].strip()
+    return form.get("token", [""])[0].strip(), local_path(form.get("next", [HOME])[0])
 
 
 def _is_secure(request: web.Request) -> bool:
@@ -97,9 +113,10 @@ def _is_secure(request: web.Request) -> bool:
     return request.app[SIGN_IN].always_secure or request.secure or request.headers.get("Origin", "").startswith("https://")
 
 
-def _to_overview() -> web.Response:
-    return web.Response(status=303, headers={"Location": "/", "Cache-Control": "no-store"})
+def _to(path: str) -> web.Response:
+    return web.Response(status=303, headers={"Location": path, "Cache-Control": "no-store"})
 
 
-def _form(request: web.Request, problem: str, *, status: int) -> web.Response:
-    return request.app[PAGES].response(request, "signin", {"viewer": None, "problem": problem}, status=status)
+def _form(request: web.Request, problem: str, target: str = HOME, *, status: int) -> web.Response:
+    context = {"viewer": None, "problem": problem, "next": target}
+    return request.app[PAGES].response(request, "signin", context, status=status)
