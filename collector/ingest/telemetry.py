@@ -25,6 +25,7 @@ from collector.wire.errors import Forbidden, InvalidReport, TooLarge
 from collector.wire.identity import IngestKey
 from collector.wire.inventory import TelemetryIntake, TelemetryServer
 from collector.wire.telemetry import TelemetryDeployment, TelemetrySnapshot
+from collector.wire.trials import TRIAL_ID
 
 T = TypeVar("T")
 
@@ -91,7 +92,8 @@ async def _stored(request: web.Request, record: TelemetryIntake | TelemetryServe
         raise InvalidReport("The store does not take this message.", refusals[0].error)
     receiver.known.add(record.deployment)
     MESSAGES.labels(kind).inc()
-    if receiver.forward is not None:
+    tried = isinstance(record, TelemetryServer) and record.machine_id == TRIAL_ID
+    if receiver.forward is not None and not tried:  # a trial is about this service alone
         receiver.forward(request.path, content, _version(request))
     return web.Response(status=202)
 

@@ -6,14 +6,18 @@ from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
+
 from collector.normalize.headers import report_headers
 from collector.pages import units
 from collector.pages.view import example, milliseconds
 from collector.persist.keys import KeyListing
 from collector.persist.meta import OWN_PROJECT
 from collector.rollup.arrivals import Arrivals
-from collector.wire.identity import KeyKind, User
+from collector.rollup.trials import Trial, Trials
+from collector.wire.identity import KeyKind, Role, User
 from collector.wire.projects import Endpoint, Project
+from collector.wire.trials import TRIAL_ID
 
 KINDS = {
     "reports": ("CSP reports", "#sites"),
@@ -30,6 +34,7 @@ def setup_context(
     keys: Sequence[KeyListing],
     projects: Sequence[Project],
     arrivals: Arrivals,
+    tries: dict[str, dict[str, Any]],
     base_url: str,
     metrics_url: str,
     now: int,
@@ -49,12 +54,36 @@ def setup_context(
             {"label": label, "href": href, "at": None if at is None else units.moment(at, now=now)}
             for (label, href), at in ((KINDS[kind], at) for kind, at in arrivals._asdict().items())
         ],
+        "tries": tries,
         "send_stats": example(base_url),
         "report_url": f"{base_url}/api/v2/workspaceagents/me/report-stats",
         "telemetry": _telemetry(base_url),
         "aibridge": [f'journalctl -u coder -o cat | collector aibridge ingest - --url {base_url} --feed-key "$FEED_KEY"'],
         "scrape": scrape_config(metrics_url, base_url),
     }
+
+
+def tries_view(tried: Trials, viewer: User, deployment: str, *, now: int) -> dict[str, dict[str, Any]]:
+    """What the buttons that try an intake send, by kind, and what of it arrived last. Owners need no key there."""
+    names = ("agent_id", "workspace_id", "user_id", "template_id")
+    row = {**dict.fromkeys(names, TRIAL_ID), "agent_name": "test", "workspace_name": "setup", "username": viewer.username}
+    server = {"id": deployment, "machine_id": TRIAL_ID, "os_type": "browser"}
+    sent = {"agents": ("/api/v2/ingest/agent-stats", [{**row, "stats": {}}]), "telemetry": ("/deployment", server)}
+    return {
+        kind: {
+            "path": path,
+            "body": msgspec.json.encode(body).decode(),
+            "may": viewer.role is Role.OWNER,
+            "last": _tried(getattr(tried, kind), now=now),
+        }
+        for kind, (path, body) in sent.items()
+    }
+
+
+def _tried(trial: Trial | None, *, now: int) -> dict[str, Any] | None:
+    if trial is None:
+        return None
+    return {"ms": trial.at, "at": units.moment(trial.at, now=now), "says": ", ".join(f"{k} {v}" for k, v in trial.says.items())}
 
 
 def setup_view(listing: KeyListing, base_url: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, union
 from collector.persist.engine import insert
 from collector.persist.tables import agents, workspaces
 from collector.persist.telemetry_tables import deployments
+from collector.wire.trials import TRIAL_ID
 
 MAX_ID = 256
 
@@ -28,5 +29,6 @@ def told_of(connection: Connection) -> frozenset[str]:
 
 
 def reporting(connection: Connection) -> frozenset[str]:
-    """The deployments of which a workspace or an agent report is known."""
-    return frozenset(connection.scalars(union(select(agents.c.deployment), select(workspaces.c.deployment))))
+    """The deployments of which a workspace or an agent report is known. A trial is none: it would replace numbers by zeros."""
+    of_agents = select(agents.c.deployment).where(agents.c.agent_id != TRIAL_ID)
+    return frozenset(connection.scalars(union(of_agents, select(workspaces.c.deployment))))

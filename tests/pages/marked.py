@@ -12,9 +12,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 from sqlalchemy import text as sql
 
-from collector.http.appkeys import CREDENTIALS, NOW, STORE
+from collector.http.appkeys import CREDENTIALS, DEPLOYMENT, NOW, STORE
 from collector.rollup.sources import note_success
 from collector.wire.deployment import Source
+from collector.wire.trials import TRIAL_ID
 from tests.inside import Inside
 
 FIRST = 1_001  # four digits each, so that no marker is part of another
@@ -169,6 +170,15 @@ def server(mark: Marks) -> str:
     return json.dumps({"id": mark("server id"), **{name: mark(f"server {name}") for name in names}})
 
 
+def trials(mark: Marks, inside: Inside) -> Iterator[Delivery]:
+    """Records under the names of those that try an intake: the page for setting up shows what such a one says."""
+    ids = dict.fromkeys(("agent_id", "workspace_id", "user_id", "template_id"), TRIAL_ID)
+    names = {name: mark(f"trial {name}") for name in ("agent_name", "workspace_name", "username")}
+    yield Delivery("/api/v2/ingest/agent-stats", json.dumps([{**ids, **names, "stats": {}}]), inside.feed)
+    tried = {"id": inside.app[DEPLOYMENT], "machine_id": TRIAL_ID, "os_type": mark("trial os_type")}
+    yield Delivery("/deployment", json.dumps(tried), {**inside.feed, "X-Coder-Version": mark("trial version")})
+
+
 def deliveries(inside: Inside, mark: Marks) -> Iterator[Delivery]:
     """Every kind of record on its way in, and what people write by the API."""
     for report in violations(mark):
@@ -179,6 +189,7 @@ def deliveries(inside: Inside, mark: Marks) -> Iterator[Delivery]:
     yield Delivery("/api/v2/ingest/workspaces", workspaces(mark), inside.feed)
     yield Delivery("/deployment", server(mark), {**inside.feed, "X-Coder-Version": mark("server version")})
     yield Delivery("/snapshot", telemetry(mark), inside.feed)
+    yield from trials(mark, inside)
     rule = {"directive": mark("rule directive"), "blocked": f"{CDN}{mark('rule blocked')}", "note": mark("rule note")}
     yield Delivery("/api/v2/csp/ignore-rules", json.dumps(rule), inside.owner)
     agent = {name: mark(f"new agent {name}") for name in ("workspace", "user", "template", "name")}

@@ -38,7 +38,7 @@ SHOWS = (
     ({ONE, "/csp/policy", "/", "/csp"}, "inline source-file"),
     ({ONE, "/csp/policy", "/", "/csp", "/csp/ignore-rules", "/setup"}, "project name"),
     ({"/"}, "telemetry deployment_id, upstream deployment, upstream version"),
-    ({"/setup"}, "allowed origin"),
+    ({"/setup"}, "allowed origin, trial agent_name, trial workspace_name, trial username, trial os_type, trial version"),
 )
 SHOWN = {field: pages for pages, fields in SHOWS for field in fields.split(", ")}
 # Addresses with a marker in a parameter or in the path.

@@ -131,6 +131,27 @@ async def test_a_test_report_arrives_live(chromium: Browser, tmp_path: Path) -> 
     assert complaints == []
 
 
+@pytest.mark.parametrize(
+    ("button", "stored"),
+    [
+        ("Send a test report of an agent", "agent test, workspace setup, user admin"),
+        ("Send a test message of a server", "machine collector-setup-test, system browser"),
+    ],
+)
+async def test_other_intakes_are_tried_live(chromium: Browser, tmp_path: Path, button: str, stored: str) -> None:
+    """The record goes through the real intake, the page says that it arrived and shows what is stored of it; so again."""
+    complaints: list[str] = []
+    async with running("sqlite", tmp_path) as inside:
+        page = await signed_in(chromium, inside, complaints)
+        await page.goto(f"{inside.url}/setup")
+        for _ in range(2):
+            await page.get_by_role("button", name=button).click()
+            await page.get_by_text("Arrived and stored within").wait_for()
+            assert stored in await page.locator(".under[data-at]").inner_text()
+        await page.context.close()
+    assert complaints == []
+
+
 async def test_the_pages_report_on_themselves(chromium: Browser, tmp_path: Path) -> None:
     """What breaks the policy of a page is reported here, under the project self."""
     async with running("sqlite", tmp_path) as inside:

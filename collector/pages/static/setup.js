@@ -58,6 +58,29 @@ async function trial(button) {
   button.disabled = false;
 }
 
+// The other intakes let an owner in by the cookie, so no key stands in the page. What arrived is read from a fresh page.
+async function sent(button) {
+  const { kind, path, body } = button.dataset;
+  const said = document.getElementById(`said-${kind}`);
+  const stored = () => Number(document.getElementById(`tried-${kind}`).dataset.at ?? 0);
+  button.disabled = true;
+  said.textContent = "Sending…";
+  try {
+    const before = stored(), begun = performance.now();
+    const answer = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body });
+    const took = Math.round(performance.now() - begun);
+    const told = await answer.json().catch(() => ({}));
+    if (!answer.ok) throw new Error(`It was refused (${answer.status}). ${told.message ?? ""}`);
+    if (told.rejected?.length) throw new Error(`It was rejected: ${told.rejected[0].error}.`);
+    await refresh(async () => {});
+    if (stored() <= before) throw new Error("It was taken, but has not shown up here.");
+    said.textContent = `Arrived and stored within ${took} ms.`;
+  } catch (problem) {
+    said.textContent = problem.message;
+  }
+  button.disabled = false;
+}
+
 async function keepArrivalsFresh() {
   for (;;) {
     await new Promise((wake) => setTimeout(wake, FRESH_MS));
@@ -65,9 +88,11 @@ async function keepArrivalsFresh() {
   }
 }
 
-for (const button of document.querySelectorAll(".try")) button.hidden = false;
+for (const button of document.querySelectorAll(".try, .send")) button.hidden = false;
 document.addEventListener("click", (event) => {
   const button = event.target.closest?.(".try");
   if (button) trial(button);
+  const sender = event.target.closest?.(".send");
+  if (sender) sent(sender);
 });
 keepArrivalsFresh();
