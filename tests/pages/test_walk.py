@@ -117,6 +117,33 @@ async def test_every_page_is_readable_without_scripts(chromium: Browser, tmp_pat
         await page.context.close()
 
 
+async def test_several_are_decided_on_by_keyboard(chromium: Browser, tmp_path: Path) -> None:
+    """Without scripts and without a mouse: two boxes, a note and a button; then the rest by the one box for all."""
+    async with running("sqlite", tmp_path) as inside:
+        await filled(inside)
+        page = await signed_in(chromium, inside, [], java_script_enabled=False)
+        await page.goto(f"{inside.url}/csp")
+        shown = await page.locator("tbody tr").count()
+        boxes = page.get_by_role("checkbox", name="Choose")
+        await boxes.first.focus()
+        for key in ("Space", "Tab", "Tab", "Space"):  # a link stands between two boxes
+            await page.keyboard.press(key)
+        assert [await boxes.nth(place).is_checked() for place in range(3)] == [True, True, False]
+        await page.get_by_label("Note").focus()
+        await page.keyboard.type("seen by keyboard")
+        for key in ("Tab", "Tab", "Enter"):  # past the first button to the second
+            await page.keyboard.press(key)
+        await page.get_by_text("2 violations are now ignored.").wait_for()
+        assert await page.locator("tbody tr").count() == shown - 2
+        await page.get_by_role("checkbox", name="on this page").focus()
+        await page.keyboard.press("Space")
+        await page.get_by_role("button", name="Resolve").focus()
+        await page.keyboard.press("Enter")
+        await page.get_by_text(f"{shown - 2} violations are now resolved.").wait_for()
+        await page.get_by_text("No violation is open.").wait_for()
+        await page.context.close()
+
+
 async def test_a_test_report_arrives_live(chromium: Browser, tmp_path: Path) -> None:
     """The button of a site sends a report, says that it arrived, and leads to its violation."""
     complaints: list[str] = []
