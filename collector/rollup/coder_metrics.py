@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from collector.persist.tables import agent_stats, agents, workspace_build_totals, workspaces
+from collector.wire.trials import TRIAL_ID
 
 MINUTE_MS = 60_000
 CONNECTED_MS = 2 * MINUTE_MS  # an agent reports every 30 seconds
@@ -145,7 +146,7 @@ def _agents(connection: Connection, deployment: str, now: int) -> Iterator[Agent
         )
         .join_from(agents, used, used.c.agent == _agent.id, isouter=True)
         .join(seen, and_(seen.c.agent == _agent.id, seen.c.place == 1), isouter=True)
-        .where(_agent.deployment == deployment, _agent.last_seen > now - HEARD_OF_MS)
+        .where(_agent.deployment == deployment, _agent.agent_id != TRIAL_ID, _agent.last_seen > now - HEARD_OF_MS)
     )
     for agent, user, workspace, template, connected, rx, tx, connections, latency, *open_ in _pieces(connection, found):
         newest = None if connections is None else Newest(connections, latency / 1000, tuple(open_))
@@ -160,7 +161,8 @@ def _templates(connection: Connection, deployment: str, now: int) -> Iterator[Te
     by_minute = (
         select(template.label("template"), _agent.user_id, *open_)
         .join_from(agent_stats, agents, _agent.id == _stat.agent)
-        .where(_agent.deployment == deployment, _stat.received_at > now - INSIGHTS_MS, _stat.received_at <= now)
+        .where(_agent.deployment == deployment, _agent.agent_id != TRIAL_ID)
+        .where(_stat.received_at > now - INSIGHTS_MS, _stat.received_at <= now)
         .group_by(template, _agent.user_id, minute)
         .subquery()
     )

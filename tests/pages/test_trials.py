@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html import unescape
+from pathlib import Path
 
 from collector.http.appkeys import SNAPSHOTS, STORE
 from collector.http.auth import TOKEN_NAME
 from collector.ingest.telemetry import RECEIVER
 from collector.persist.deployments import reporting
+from collector.serve.coder_families import Wanted
+from collector.upkeep import make_coder_metrics
 from collector.wire.identity import Role
+from collector.wire.trials import TRIAL_ID
 from tests.ingest.test_telemetry import refreshed
-from tests.inside import Inside
+from tests.inside import Inside, running
+from tests.serve.coder_state import ALL
 
 BUTTON = re.compile(r'class="send" data-kind="(\w+)" data-path="([^"]+)" data-body="([^"]+)"')
 
@@ -58,6 +64,21 @@ async def test_a_trial_is_no_source_of_numbers(inside: Inside) -> None:
     assert after is not None
     assert await inside.app[STORE].read(reporting) == frozenset()
     assert (after.deployment, after.agents, after.workspaces) == (before.deployment, before.agents, before.workspaces)
+
+
+async def test_no_series_is_about_a_trial(tmp_path: Path) -> None:
+    """With the metrics of a Coder server, which name agents and templates, a real agent has its series and a trial has none."""
+    options = {"COLLECTOR_CODER_METRICS": "true", "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true"}
+    async with running("sqlite", tmp_path, **options) as inside:
+        names = ("agent_id", "workspace_id", "user_id", "template_id")
+        row = {**dict.fromkeys(names, "real"), "stats": {"connection_median_latency_ms": 1, "session_count_ssh": 1}}
+        await inside.post("/api/v2/ingest/agent-stats", json.dumps([row]), **inside.feed)
+        await tried(inside)
+        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
+        about = [name for name in await inside.metrics() if name.startswith("coderd_")]
+
+    assert any('"real"' in name for name in about)
+    assert [name for name in about if TRIAL_ID in name or '"setup"' in name] == []
 
 
 async def test_a_trial_is_not_passed_on(inside: Inside) -> None:
