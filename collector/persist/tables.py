@@ -22,11 +22,14 @@ from sqlalchemy import (
     text,
 )
 
+from collector.persist.aibridge_tables import aibridge_duration_totals as aibridge_duration_totals
 from collector.persist.aibridge_tables import aibridge_interceptions as aibridge_interceptions
 from collector.persist.aibridge_tables import aibridge_model_thoughts as aibridge_model_thoughts
 from collector.persist.aibridge_tables import aibridge_prompts as aibridge_prompts
 from collector.persist.aibridge_tables import aibridge_token_usages as aibridge_token_usages
+from collector.persist.aibridge_tables import aibridge_tool_totals as aibridge_tool_totals
 from collector.persist.aibridge_tables import aibridge_tool_usages as aibridge_tool_usages
+from collector.persist.aibridge_tables import aibridge_totals as aibridge_totals
 from collector.persist.columns import Id, numbers
 from collector.persist.columns import metadata as metadata
 from collector.persist.csp_tables import csp_alerts as csp_alerts
