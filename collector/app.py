@@ -217,6 +217,7 @@ async def _set_up_aibridge(app: web.Application, settings: Settings, prices: Pri
         enabled=settings.aibridge_enabled,
         store_prompts=settings.aibridge_store_prompts,
         structured_logging=settings.aibridge_structured_logging,
+        kept_ms=upkeep.retentions(settings).aibridge,
     )
 
 

@@ -71,9 +71,7 @@ def store(
 
 
 def _told(row: Any, before: tuple[bool, bool] | None) -> aibridge_totals.Told:
-    return aibridge_totals.Told(
-        row.id, row.provider, row.model, row.initiator_id, row.started_at, row.ended_at, before
-    )
+    return aibridge_totals.Told(row.id, row.provider, row.model, row.initiator_id, row.started_at, row.ended_at, before)
 
 
 def _insert_new(

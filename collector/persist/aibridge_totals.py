@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 from prometheus_client import Counter as Instrument
-from sqlalchemy import Connection, Table, func, literal, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, case, func, literal, select, tuple_
 
 from collector.persist.aibridge_tables import (
     LASTED,
@@ -33,6 +33,9 @@ LONGEST_NAME = 100
 OTHER = "other"
 # Rows a deployment; what comes beyond them is counted as OTHER.
 MOST: Mapping[Table, int] = {aibridge_totals: 20_000, aibridge_duration_totals: 1_900, aibridge_tool_totals: 20_000}
+
+# As far as a metric, which is a float, is exact; a sum that gets there stays there, and no column overflows.
+LARGEST_SUM = 2**53
 
 OVERFLOWS = Instrument(
     "collector_aibridge_overflow_groups",
@@ -131,17 +134,28 @@ def _add_stored(connection: Connection, sums: Sums, late: Mapping[int, Told]) ->
 
 
 def _store(connection: Connection, table: Table, sums: Mapping[Key, Counter[str]], about: Mapping[str, Any]) -> None:
-    names = [column.name for column in table.primary_key.columns][1:]
-    summed = [name for name in table.c.keys() if name not in (*names, *about)]
+    names = [column.name for column in table.primary_key.columns if column.name != "deployment"]
+    summed = _summed(table)
     rows = [
-        {**about, **dict(zip(names, key, strict=True)), **{name: counts[name] for name in summed}}
+        {**about, **dict(zip(names, key, strict=True)), **{name: min(counts[name], LARGEST_SUM) for name in summed}}
         # In the order of the key, for everyone the same: two writers that lock rows crosswise deadlock.
         for key, counts in sorted(_bounded(connection, table, sums, str(about["deployment"])).items())
     ]
     statement = insert(connection.dialect.name, table)
-    grown = {name: table.c[name] + statement.excluded[name] for name in summed}
-    changes = grown | {"counted_at": statement.excluded.counted_at}
+    changes = _grown(table, statement) | {"counted_at": statement.excluded.counted_at}
     connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=changes), rows)
+
+
+def _summed(table: Table) -> list[str]:
+    return [column.name for column in table.columns if not column.primary_key and column.name != "counted_at"]
+
+
+def _grown(table: Table, statement: Any) -> dict[str, ColumnElement[Any]]:
+    new = statement.excluded
+    return {
+        name: case((table.c[name] > LARGEST_SUM - new[name], LARGEST_SUM), else_=table.c[name] + new[name])
+        for name in _summed(table)
+    }
 
 
 def _bounded(
@@ -167,12 +181,12 @@ def hand_over(connection: Connection, ids: Collection[str], *, nobody: str) -> i
     """Make ``nobody``'s what the users ``ids`` have been counted with; how many rows were theirs."""
     table = aibridge_totals
     its = table.c.initiator_id.in_([_cut(id_) for id_ in ids]) & (table.c.initiator_id != nobody)
-    summed = [name for name in table.c.keys() if name not in (*table.primary_key.columns.keys(), "counted_at")]
+    summed = _summed(table)
     whose = table.c.deployment, table.c.provider, table.c.model
     sums = (func.sum(table.c[name]) for name in summed)
     theirs = select(*whose, literal(nobody), *sums, func.max(table.c.counted_at)).where(its).group_by(*whose)
     columns = [*(column.name for column in whose), "initiator_id", *summed, "counted_at"]
     statement = insert(connection.dialect.name, table).from_select(columns, theirs)
-    grown = {name: table.c[name] + statement.excluded[name] for name in summed}
-    connection.execute(statement.on_conflict_do_update(index_elements=list(table.primary_key.columns), set_=grown))
+    keys = list(table.primary_key.columns)
+    connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=_grown(table, statement)))
     return connection.execute(table.delete().where(its)).rowcount

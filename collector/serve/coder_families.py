@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import AgentMinute, CoderMoment, LatestBuild, Newest
+from collector.serve.coder_aibridge import FAMILIES as AIBRIDGE
+from collector.serve.coder_aibridge import aibridge_series
 from collector.serve.exposition import Sampled, labelled
 from collector.serve.families import Family
 from collector.wire.identity import Agent
@@ -71,11 +73,11 @@ APP_USE = Family(
     ("template_name", "application_name", "slug"),
 )
 STATE = (AGENTS_UP, AGENT_CONNECTIONS, LATEST_BUILD, LATEST_BUILD_STATUS, BUILDS, ACTIVE_USERS, APP_USE)
-FAMILIES = (*AGENT_STATS, *STATE)
+FAMILIES = (*AGENT_STATS, *STATE, *AIBRIDGE)
 
 # An agent must not say something in our own name, in either format's spelling, nor in Prometheus's.
 NAMES = frozenset({"up", *(name for family in FAMILIES for name in (family.name, family.name.removesuffix("_total")))})
-OURS = ("collector_", "process_", "python_", "scrape_")
+OURS = ("collector_", "coder_aibridged_", "process_", "python_", "scrape_")
 FORWARDED = "Sent by agents; what it means, they know."
 STATUSES = ("pending", "running", "succeeded", "canceling", "canceled", "failed", UNKNOWN)
 TRANSITIONS = {"start": "START", "stop": "STOP", "delete": "DESTROY"}
@@ -96,7 +98,7 @@ class Wanted(NamedTuple):
 def deployment_series(moment: CoderMoment, wanted: Wanted) -> list[Sampled]:
     """All that ``moment`` says; of families without a series nothing."""
     stats = _agent_stats(moment.agents, wanted.labels(WHOSE)) if wanted.agent_stats else ()
-    made = [*stats, *_agents(moment.agents), *_builds(moment), *_insights(moment)]
+    made = [*stats, *_agents(moment.agents), *_builds(moment), *_insights(moment), *aibridge_series(moment.ai)]
     return [sampled for sampled in made if sampled.samples]
 
 

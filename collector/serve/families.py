@@ -8,16 +8,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 class Family(NamedTuple):
-    """One metric: its name as it is exposed, its meaning, its labels. A counter, and nothing else, ends in ``_total``."""
+    """One metric: its name as it is exposed, its meaning, its labels. A counter, and nothing else, ends in ``_total``.
+
+    ``type`` is given where it is neither a counter nor a gauge.
+    """
 
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
+    type: str = ""
 
     @property
     def kind(self) -> str:
-        """``counter`` or ``gauge``."""
-        return "counter" if self.name.endswith("_total") else "gauge"
+        """``counter`` or ``gauge``, or the type it is given."""
+        return self.type or ("counter" if self.name.endswith("_total") else "gauge")
 
     def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
         """The family without a sample yet."""

@@ -59,6 +59,9 @@ agents stand in `/metrics/deployment`.
 `/metrics/replica` and goes two minutes after the agent's last report. `CODER_PROMETHEUS_AGGREGATE_AGENT_STATS_BY` says which
 labels tell agents apart; those alike in them are added up, and of their latencies the median is taken.
 
+`coder_aibridged_*` are made of AI bridge records and kept in the database, so that no deleted record lowers them. Up to 20,000
+groups of labels are told apart in a deployment; `collector_aibridge_overflow_groups_total` says whether there were more.
+
 Their labels do name users, workspaces and templates, as far as `COLLECTOR_USER_IDENTITY` lets them be stored. Of each metric
 there are at most 20,000 series; `collector_metric_series_left_out` says how many are missing. What differs from a Coder server
 stands in [compatibility](compatibility.md).

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Boolean, Connection, Table, Text, insert, select, update
 
 from collector.persist import history_tables, tables
-from collector.persist.aibridge_tables import OF_AN_INTERCEPTION
+from collector.persist.aibridge_tables import OF_AN_INTERCEPTION, TOTALS
 from collector.persist.engine import SqliteStore, Store
 from collector.rollup.csp import SLICE_ROWS
 from collector.rollup.retention import RULES, Retentions, interceptions_rule, purge
@@ -46,6 +46,13 @@ ITEM = {"deployment": "d", "kind": "workspace", "facts": "{}"}
 BUILD = {"deployment": "d", "id": "b", "job_id": "j"}
 JOB = {"deployment": "d", "updated_at": 0, "failed": False}
 SERVER = {"deployment": "d", "kubernetes": False, "cpu_cores": 1, "memory_total": 1}
+
+
+def total(table: Table) -> dict[str, Any]:
+    """A row of sums."""
+    plain = {Text: "", Boolean: False}
+    return {column.name: plain.get(type(column.type), 0) for column in table.columns}
+
 
 # By table: when its rows are due, rows older than that, rows that are not, and rows that time does not matter to.
 TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]]]] = {
@@ -107,6 +114,14 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
         [JOB | {"id": "kept", "seen_at": 1}],
     ),
     "telemetry_servers": (NOW - KEEP.inventory, lambda at: SERVER | {"machine_id": str(at), "seen_at": at}, []),
+    **{
+        table.name: (
+            NOW - KEEP.aibridge_totals,
+            lambda at, table=table: total(table) | {"model": str(at), "counted_at": at},  # type: ignore[misc]
+            [],
+        )
+        for table in TOTALS
+    },
     "writer_marks": (NOW - KEEP.writer_marks, lambda at: {"writer": str(at), "batch": 1, "at": at}, []),
 }
 
