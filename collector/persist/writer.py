@@ -26,6 +26,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
@@ -36,13 +37,12 @@ from collector.persist.engine import Store, storage_failed
 from collector.persist.failure import Failure
 from collector.persist.isolation import isolated, words
 from collector.persist.marks import Marker
-from collector.persist.submission import Refused, Submission, weight_of
+from collector.persist.submission import Refused, Submission, taken, weight_of
 from collector.wire.errors import Overloaded
 from collector.wire.records import Record, Refusal
 
 T = TypeVar("T")
 
-BATCH_WEIGHT = 5_000  # reports and rows of one transaction: at 20,000 rows/s a commit stays under a quarter of a second
 RETRY_FIRST_S, RETRY_LAST_S = 0.05, 1.0
 PROBE_EVERY_S = 1.0  # while it fails and nobody brings anything
 
@@ -87,6 +87,7 @@ class Writer:
         self._ended = ended
         self._clock = clock
         self._queue: deque[Submission] = deque()
+        self._under_way: list[Submission] = []
         self._works: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
         self.queue_depth = 0  # reports and rows that wait, those of the transaction under way among them
         self._wake = asyncio.Event()
@@ -107,6 +108,12 @@ class Writer:
     def has_room(self) -> bool:
         """Whether a submission would be taken now."""
         return not self._closing and self.queue_depth < self._queue_limit
+
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest of what ``queue_depth`` counts has waited, in seconds; 0 when nothing waits."""
+        oldest = next((s for s in chain(self._under_way, self._queue) if not s.done.done()), None)
+        return 0.0 if oldest is None else self._clock() + self._submit_timeout - oldest.deadline
 
     async def submit(self, records: Sequence[Record]) -> tuple[Refusal, ...]:
         """Store ``records`` and return once they are committed, with the refusals of those the store would not take.
@@ -147,7 +154,9 @@ class Writer:
     async def _run(self) -> None:
         while True:
             if self._queue:
-                await self._commit(self._take())
+                self._under_way = taken(self._queue)
+                await self._commit(self._under_way)
+                self._under_way = []
             if self._works:
                 await self._do(*self._works.popleft())
             if self._queue or self._works:
@@ -172,15 +181,6 @@ class Writer:
                 self.failure.note(error)
             else:
                 self._note_success()
-
-    def _take(self) -> list[Submission]:
-        batch: list[Submission] = []
-        weight = 0
-        while self._queue and (not batch or weight + self._queue[0].weight <= BATCH_WEIGHT):
-            submission = self._queue.popleft()
-            weight += submission.weight
-            batch.append(submission)
-        return batch
 
     async def _do(self, work: Callable[[Connection], T], done: asyncio.Future[T]) -> None:
         try:

@@ -38,6 +38,7 @@ class Collected(NamedTuple):
     currency: str
     store_bytes: int
     store_limit: int
+    backup_at: int | None  # ms; None: there never was one
     left_out: Mapping[str, int]  # series by family
 
 
@@ -45,6 +46,7 @@ class Process(NamedTuple):
     """This process beside its instruments; times in ms."""
 
     queued: int
+    oldest_s: float
     jobs: Mapping[str, JobFacts]
     canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
@@ -74,6 +76,7 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
             *aibridge_families(collected.use, collected.currency),
             families.STORE_BYTES.of(collected.store_bytes),
             families.STORE_LIMIT.of(collected.store_limit),
+            _at(families.BACKUP_AT, collected.backup_at),
             _left_out(collected),
         ]
     )
@@ -81,7 +84,8 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
 
 def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
-    return _registry([*REGISTRY.collect(), families.QUEUE.of(process.queued), _canary(process.canary_at), *_jobs(process)])
+    queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
+    return _registry([*REGISTRY.collect(), *queue, _at(families.CANARY_AT, process.canary_at), *_jobs(process)])
 
 
 def _registry(made: Iterable[Metric]) -> CollectorRegistry:
@@ -158,8 +162,9 @@ def _left_out(collected: Collected) -> Metric:
     return left_out
 
 
-def _canary(last_success_at: int | None) -> Metric:
-    return families.CANARY_AT.empty() if last_success_at is None else families.CANARY_AT.of(last_success_at / 1000)
+def _at(family: families.Family, at: int | None) -> Metric:
+    """A time in ms; no sample when it is None."""
+    return family.empty() if at is None else family.of(at / 1000)
 
 
 def _jobs(process: Process) -> Iterator[Metric]:

@@ -126,12 +126,19 @@ AI_USERS = Family(
 # Of the store, which all replicas share.
 STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
+BACKUP_AT = Family(
+    "collector_last_backup_timestamp_seconds",
+    "Of when the newest backup is that `collector backup` made or was told of. Absent when there never was one.",
+)
 LEFT_OUT = Family(
     "collector_metric_series_left_out", "Series that are not served because their metric has too many of them.", ("metric",)
 )
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
+QUEUE_OLDEST = Family(
+    "collector_queue_oldest_seconds", "How long the oldest of them has waited for its commit; 0 when none waits."
+)
 CANARY_AT = Family(
     "collector_canary_last_success_timestamp_seconds",
     "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
@@ -165,6 +172,7 @@ COLLECTED = (
     AI_USERS,
     STORE_BYTES,
     STORE_LIMIT,
+    BACKUP_AT,
     LEFT_OUT,
 )
-OWN = (QUEUE, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (QUEUE, QUEUE_OLDEST, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

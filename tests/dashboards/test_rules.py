@@ -53,7 +53,14 @@ def test_the_rules_do_what_their_cases_say() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("rule", "changed"),
-    [("> 50", "> 60"), ("for: 15m", "for: 1h"), (">= 20", ">= 2"), ('reason!="stopping"', 'reason!=""')],
+    [
+        ("> 50", "> 60"),
+        ("for: 15m", "for: 1h"),
+        (">= 20", ">= 2"),
+        ("[5m]) > 2", "[5m]) > 9"),
+        ("172800", "604800"),
+        ('reason!="stopping"', 'reason!=""'),
+    ],
 )
 def test_a_changed_rule_is_noticed(tmp_path: Path, rule: str, changed: str) -> None:
     """With another threshold, another patience or another selector, some case fails."""
