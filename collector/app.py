@@ -176,7 +176,8 @@ async def _migrated_store(settings: Settings) -> Store:
     if not settings.pg_connection_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate.upgrade(settings.database_url)
-    return open_store(settings.database_url, pool_size=settings.pg_conn_max_open, idle=settings.idle_connections)
+    pool, idle = settings.pg_conn_max_open, settings.idle_connections
+    return open_store(settings.database_url, pool_size=pool, idle=idle, measured=settings.prometheus_collect_db_metrics)
 
 
 def _admin_token(settings: Settings) -> str | None:

@@ -146,6 +146,18 @@ WRITER = Row(
             ("sum by (instance) (collector_queue_reports)", "{{instance}}"),
         ),
         over_time(
+            "Oldest waiting",
+            "How long the oldest of them has waited for its commit. Senders wait as long for their answer.",
+            ("max by (instance) (max_over_time(collector_queue_oldest_seconds[$__rate_interval]))", "{{instance}}"),
+            unit="s",
+        ),
+        over_time(
+            "Time in queries",
+            "Seconds a second of the ten families that take most. Empty without CODER_PROMETHEUS_COLLECT_DB_METRICS.",
+            ("topk(10, sum by (query) (rate(collector_db_query_seconds_sum[$__rate_interval])))", "{{query}}"),
+            unit="s",
+        ),
+        over_time(
             "Store",
             "Space that the data takes up, and the cap if there is one.",
             ("max(collector_store_bytes)", "taken"),

@@ -33,6 +33,7 @@ class Settings:
     prometheus_enable: bool
     prometheus_address: HostPort
     prometheus_collect_agent_stats: bool
+    prometheus_collect_db_metrics: bool
     prometheus_aggregate_agent_stats_by: tuple[str, ...]  # of agent_name, template_name, username, workspace_name
     coder_metrics: bool  # whether they are served under Coder's names too
     agent_stat_refresh_interval: timedelta

@@ -72,8 +72,14 @@ APP_USE = Family(
     "Time for which users had sessions in the last 5 minutes.",
     ("template_name", "application_name", "slug"),
 )
+QUERIES = Family(
+    "coderd_db_query_latencies_seconds",
+    "collector_db_query_seconds, where CODER_PROMETHEUS_COLLECT_DB_METRICS is on.",
+    ("query",),
+    "histogram",
+)
 STATE = (AGENTS_UP, AGENT_CONNECTIONS, LATEST_BUILD, LATEST_BUILD_STATUS, BUILDS, ACTIVE_USERS, APP_USE)
-FAMILIES = (*AGENT_STATS, *STATE, *AIBRIDGE)
+FAMILIES = (*AGENT_STATS, *STATE, *AIBRIDGE, QUERIES)
 
 # An agent must not say something in our own name, in either format's spelling, nor in Prometheus's.
 NAMES = frozenset({"up", *(name for family in FAMILIES for name in (family.name, family.name.removesuffix("_total")))})

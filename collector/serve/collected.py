@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 
 from collector.normalize.noise import Rule
+from collector.persist.measured import QUERY_SECONDS, Connections
 from collector.rollup.aibridge_recent import Recent
 from collector.rollup.schedule import JobFacts
 from collector.rollup.snapshot import Snapshot
@@ -18,6 +19,7 @@ from collector.rollup.totals import Totals
 from collector.rollup.violation_counts import ViolationCounts
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
+from collector.serve.coder_families import QUERIES
 from collector.serve.exported_use import aibridge_families, violation_families
 from collector.wire.workspace_groups import WorkspaceGroup
 
@@ -48,6 +50,8 @@ class Process(NamedTuple):
     queued: int
     oldest_s: float
     jobs: Mapping[str, JobFacts]
+    connections: Connections | None  # None: they are not measured
+    coders_names: bool  # whether queries are also told of under Coder's name
     canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
 
@@ -85,7 +89,8 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
 def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
     queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
-    return _registry([*REGISTRY.collect(), *queue, _at(families.CANARY_AT, process.canary_at), *_jobs(process)])
+    own = [*queue, *_connections(process), _at(families.CANARY_AT, process.canary_at), *_jobs(process)]
+    return _registry([*REGISTRY.collect(), *own])
 
 
 def _registry(made: Iterable[Metric]) -> CollectorRegistry:
@@ -160,6 +165,20 @@ def _left_out(collected: Collected) -> Metric:
     for name, count in {families.NOISE_MATCHES.name: max(0, rules), **collected.left_out}.items():
         left_out.add_metric([name], count)
     return left_out
+
+
+def _connections(process: Process) -> Iterator[Metric]:
+    if process.connections is None:
+        return
+    connections = families.DB_CONNECTIONS.empty()
+    for state, count in process.connections._asdict().items():
+        connections.add_metric([state], count)
+    yield connections
+    if process.coders_names:
+        for own in QUERY_SECONDS.collect():
+            named = Metric(QUERIES.name, QUERIES.meaning, "histogram")
+            named.samples = [s._replace(name=s.name.replace(own.name, named.name)) for s in own.samples]
+            yield named
 
 
 def _at(family: families.Family, at: int | None) -> Metric:

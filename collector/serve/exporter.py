@@ -16,6 +16,7 @@ from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
+from collector.persist.measured import MeasuredStore
 from collector.persist.meta import last_backup
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import CoderMoment
@@ -149,7 +150,16 @@ async def collected(app: web.Application) -> Collected:
 def _process(app: web.Application) -> Process:
     last_canary = app[CANARY_AT]
     canary_at = None if last_canary is None else last_canary() or 0
-    return Process(app[WRITER].queue_depth, app[WRITER].oldest_s, app[SCHEDULE].facts, canary_at, app[NOW]())
+    store, writer, schedule = app[STORE], app[WRITER], app[SCHEDULE]
+    return Process(
+        queued=writer.queue_depth,
+        oldest_s=writer.oldest_s,
+        jobs=schedule.facts,
+        connections=store.connections() if isinstance(store, MeasuredStore) else None,
+        coders_names=app[EXPORTER].coder is not NOTHING,
+        canary_at=canary_at,
+        now=app[NOW](),
+    )
 
 
 def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Coder:

@@ -139,6 +139,12 @@ QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the wr
 QUEUE_OLDEST = Family(
     "collector_queue_oldest_seconds", "How long the oldest of them has waited for its commit; 0 when none waits."
 )
+DB_CONNECTIONS = Family(
+    "collector_db_connections",
+    "Connections to the store in a transaction and idle, and transactions waiting for one."
+    " With CODER_PROMETHEUS_COLLECT_DB_METRICS.",
+    ("state",),
+)
 CANARY_AT = Family(
     "collector_canary_last_success_timestamp_seconds",
     "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
@@ -175,4 +181,4 @@ COLLECTED = (
     BACKUP_AT,
     LEFT_OUT,
 )
-OWN = (QUEUE, QUEUE_OLDEST, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (QUEUE, QUEUE_OLDEST, DB_CONNECTIONS, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)

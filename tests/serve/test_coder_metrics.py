@@ -24,7 +24,11 @@ from tests.requirements import program
 from tests.serve.coder_state import ALL, SENT, WORKSPACES, aibridge_log, everything_of_coder
 from tests.service import Service, run_service
 
-OPTIONS = {"COLLECTOR_CODER_METRICS": "true", "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true"}
+OPTIONS = {
+    "COLLECTOR_CODER_METRICS": "true",
+    "CODER_PROMETHEUS_COLLECT_AGENT_STATS": "true",
+    "CODER_PROMETHEUS_COLLECT_DB_METRICS": "true",
+}
 # Coder chose the names, and who asks for them asks for them as they are.
 COMPLAINTS = [
     'coderd_agentstats_connection_count non-histogram and non-summary metrics should not have "_count" suffix',
@@ -130,6 +134,7 @@ PANELS = [
     'coderd_agentstats_connection_median_latency_seconds{username="grace"} > 0',
     'coderd_agentstats_currently_reachable_peers{connection_type="p2p"}',
     'coderd_api_workspace_latest_build{status="failed"} > 0',
+    "histogram_quantile(0.95, sum by (le) (rate(coderd_db_query_latencies_seconds_bucket[1m])))",
     # No dashboard of Coder's asks for these; who has them asks so.
     'sum by (provider, model) (rate(coder_aibridged_tokens_total{type=~"input|output"}[1m]))',
     'sum by (initiator_id) (coder_aibridged_interceptions_total{status!="failed"})',
