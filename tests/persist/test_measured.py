@@ -88,7 +88,7 @@ def test_a_family_comes_from_a_closed_list() -> None:
     named = select(cte(select(violations.c.id), "due"))
     statements = {
         str(insert(violations)): "insert_violations",
-        str(locked.compile(dialect=postgresql.dialect())): "select_violations",
+        str(locked.compile(dialect=postgresql.dialect())): "select_violations",  # type: ignore[no-untyped-call] # it has no types
         str(update(violations).values(count=1)): "update_violations",
         str(violations.delete()): "delete_violations",
         str(named): "select_violations",
