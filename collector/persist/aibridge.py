@@ -32,7 +32,6 @@ from collector.wire.aibridge import (
 Row = dict[str, Any]
 
 NS_PER_MS = 10**6
-ADVISORY_LOCK = 0x636F6C6C_61696272
 _OF_START = ("initiator_id", "api_key_id", "provider", "model")
 
 
@@ -52,9 +51,7 @@ def store(
     """
     if not records:
         return []
-    if connection.dialect.name == "postgresql":
-        # One after the other: a second one that brings the same must find it stored, or both would count it.
-        connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
+    aibridge_totals.take_turn(connection)
     known = _known(connection, deployment, {record.interception_id for record in records})
     folded = _folded(records, known)
     rows = [of_one.row | {"deployment": deployment, "received_at": received_at} for of_one in folded.values()]

@@ -34,6 +34,7 @@ OTHER = "other"
 # Rows a deployment; what comes beyond them is counted as OTHER.
 MOST: Mapping[Table, int] = {aibridge_totals: 20_000, aibridge_duration_totals: 1_900, aibridge_tool_totals: 20_000}
 
+ADVISORY_LOCK = 0x636F6C6C_61696272
 # As far as a metric, which is a float, is exact; a sum that gets there stays there, and no column overflows.
 LARGEST_SUM = 2**53
 
@@ -66,6 +67,15 @@ class Told(NamedTuple):
     def key(self) -> tuple[str, str, str]:
         """What it is counted under."""
         return *self.model_key, _cut(self.initiator_id)
+
+
+def take_turn(connection: Connection) -> None:
+    """Let one transaction after the other count; to be called before it locks anything else.
+
+    A second one that brings the same must find it stored, or both would count it. SQLite has one writer at a time.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(ADVISORY_LOCK)))
 
 
 def count(

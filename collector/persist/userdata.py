@@ -53,6 +53,7 @@ def erase(connection: Connection, ids: frozenset[str], *, nobody: str) -> int:
 
 
 def _executed(connection: Connection, ids: frozenset[str], nobody: str) -> int:
+    aibridge_totals.take_turn(connection)
     changed = sum(connection.execute(statement).rowcount for statement in _erasing(ids, nobody))
     return changed + aibridge_totals.hand_over(connection, ids, nobody=nobody)
 
