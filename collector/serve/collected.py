@@ -168,12 +168,12 @@ def _left_out(collected: Collected) -> Metric:
 
 
 def _connections(process: Process) -> Iterator[Metric]:
+    connections = families.DB_CONNECTIONS.empty()
+    yield connections
     if process.connections is None:
         return
-    connections = families.DB_CONNECTIONS.empty()
     for state, count in process.connections._asdict().items():
         connections.add_metric([state], count)
-    yield connections
     if process.coders_names:
         for own in QUERY_SECONDS.collect():
             named = Metric(QUERIES.name, QUERIES.meaning, "histogram")
