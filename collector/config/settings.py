@@ -88,6 +88,7 @@ class Settings:
     queue_limit: int  # reports and rows that wait for their commit
     submit_timeout: timedelta
     shutdown_timeout: timedelta
+    lease_ttl: timedelta  # how long the leader leads without renewing
     max_store_bytes: int  # 0: no cap
     agent_stats_retention: timedelta
     csp_new_violations: int  # of a project in an hour; 0: any number

@@ -12,6 +12,7 @@ from collector.normalize.filters import NoiseFilter
 from collector.normalize.identity import Identities
 from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
+from collector.persist.leadership import Leadership
 from collector.persist.writer import Writer
 from collector.rollup.agentmetrics import AgentMetrics
 from collector.rollup.aibridge_recent import RecentUse
@@ -31,6 +32,7 @@ COUNTED: web.AppKey[CountedViolations] = web.AppKey("counted", CountedViolations
 AI_USE: web.AppKey[RecentUse] = web.AppKey("ai_use", RecentUse)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
+LEADERSHIP: web.AppKey[Leadership] = web.AppKey("leadership", Leadership)
 NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
 IDENTITIES: web.AppKey[Identities] = web.AppKey("identities", Identities)

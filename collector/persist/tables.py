@@ -62,6 +62,16 @@ writer_marks = Table(
     *numbers("batch", "at"),
 )
 
+# One row a lease, and there is one lease: of the jobs that one replica does for all. Times are by the database's clock.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),  # a random name of a process; "" once it was let go
+    *numbers("epoch", "renewed_at", "expires_at"),  # the epoch rises with each change of holder
+    sqlite_with_rowid=False,
+)
+
 # ── Who may do what: grows by administrative acts, and by at most TOKENS_PER_USER tokens of each user ──────────────
 users = Table(
     "users",
@@ -237,5 +247,18 @@ snapshots = Table(
     *numbers("rx_bytes", "tx_bytes"),
     *numbers("session_count_vscode", "session_count_ssh", "session_count_jetbrains", "session_count_reconnecting_pty"),
     Index("ix_snapshots_collected_at", "collected_at"),  # for retention
+    sqlite_with_rowid=False,
+)
+
+# Which snapshot of each deployment is shown, as the replica that builds them says: one row a deployment, all of them written
+# anew with each snapshot.
+shown_snapshots = Table(
+    "shown_snapshots",
+    metadata,
+    Column("deployment", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("collected_at", BigInteger, nullable=False),
+    Column("answers", Boolean, nullable=False),  # for whoever names no deployment
+    Column("said", Boolean, nullable=False),  # an option, and not what there is, chose the source
     sqlite_with_rowid=False,
 )

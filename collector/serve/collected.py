@@ -10,6 +10,7 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 
 from collector.normalize.noise import Rule
+from collector.persist.lease import Lease
 from collector.persist.measured import QUERY_SECONDS, Connections
 from collector.rollup.aibridge_recent import Recent
 from collector.rollup.schedule import JobFacts
@@ -54,6 +55,8 @@ class Process(NamedTuple):
     coders_names: bool  # whether queries are also told of under Coder's name
     canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
+    leads: bool
+    lease: Lease | None  # as it was last seen
 
 
 class _Families:
@@ -89,7 +92,8 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
 def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
     queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
-    own = [*queue, *_connections(process), _at(families.CANARY_AT, process.canary_at), *_jobs(process)]
+    canary = _at(families.CANARY_AT, process.canary_at)
+    own = [*queue, *_connections(process), canary, *_leader(process), *_jobs(process)]
     return _registry([*REGISTRY.collect(), *own])
 
 
@@ -184,6 +188,13 @@ def _connections(process: Process) -> Iterator[Metric]:
 def _at(family: families.Family, at: int | None) -> Metric:
     """A time in ms; no sample when it is None."""
     return family.empty() if at is None else family.of(at / 1000)
+
+
+def _leader(process: Process) -> Iterator[Metric]:
+    yield families.LEADER.of(int(process.leads))
+    if process.lease is not None:
+        yield families.LEADER_EPOCH.of(process.lease.epoch)
+        yield families.LEASE_RENEWED_AT.of(process.lease.renewed_at / 1000)
 
 
 def _jobs(process: Process) -> Iterator[Metric]:

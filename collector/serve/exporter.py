@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, LEADERSHIP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
 from collector.persist.measured import MeasuredStore
 from collector.persist.meta import last_backup
@@ -150,7 +150,7 @@ async def collected(app: web.Application) -> Collected:
 def _process(app: web.Application) -> Process:
     last_canary = app[CANARY_AT]
     canary_at = None if last_canary is None else last_canary() or 0
-    store, writer, schedule = app[STORE], app[WRITER], app[SCHEDULE]
+    store, writer, schedule, leadership = app[STORE], app[WRITER], app[SCHEDULE], app[LEADERSHIP]
     return Process(
         queued=writer.queue_depth,
         oldest_s=writer.oldest_s,
@@ -159,6 +159,8 @@ def _process(app: web.Application) -> Process:
         coders_names=app[EXPORTER].coder is not NOTHING,
         canary_at=canary_at,
         now=app[NOW](),
+        leads=leadership.leads,
+        lease=leadership.seen,
     )
 
 

@@ -149,7 +149,15 @@ CANARY_AT = Family(
     "collector_canary_last_success_timestamp_seconds",
     "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
 )
-JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
+LEADER = Family("collector_leader", "1 while this replica leads: it does the jobs that are done once for all replicas. Else 0.")
+LEADER_EPOCH = Family("collector_leader_epoch", "How often the leader has changed, as this replica last saw it.")
+LEASE_RENEWED_AT = Family(
+    "collector_lease_renewed_timestamp_seconds",
+    "When the leader last renewed its lease, by the database's clock, as this replica last saw it.",
+)
+JOB_AGE = Family(
+    "collector_job_age_seconds", "Time since the job last succeeded. The leader's jobs have one at the leader alone.", ("job",)
+)
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
 
@@ -181,4 +189,15 @@ COLLECTED = (
     BACKUP_AT,
     LEFT_OUT,
 )
-OWN = (QUEUE, QUEUE_OLDEST, DB_CONNECTIONS, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (
+    QUEUE,
+    QUEUE_OLDEST,
+    DB_CONNECTIONS,
+    CANARY_AT,
+    LEADER,
+    LEADER_EPOCH,
+    LEASE_RENEWED_AT,
+    JOB_AGE,
+    JOB_DURATION,
+    JOB_FAILURES,
+)

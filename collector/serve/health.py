@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 from aiohttp import web
 
-from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, WRITER
+from collector.http.appkeys import CAP, LEADERSHIP, NOW, SCHEDULE, SNAPSHOTS, WRITER
 from collector.http.errors import json_response
 from collector.http.operation import Operation
+from collector.persist.leadership import Leadership
 from collector.rollup.store_cap import StoreState
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.deployment import Source
@@ -48,6 +49,16 @@ async def _database(latency: Latency) -> Check:
     return Check("database", True, f"it answers within {median * 1000:.1f} ms{slow}")
 
 
+def _leader(leadership: Leadership) -> Check:
+    """Who leads. It is no fault of a replica that another one has to take over, so this never fails."""
+    seen, own = leadership.seen, leadership.holder
+    if leadership.leads and seen is not None:
+        return Check("leader", True, f"this replica, {own}, leads in epoch {seen.epoch}")
+    if seen is None or not seen.is_held or seen.holder == own:
+        return Check("leader", True, f"nobody leads as far as this replica, {own}, knows")
+    return Check("leader", True, f"{seen.holder} leads in epoch {seen.epoch}, this replica is {own}")
+
+
 def _checks(app: web.Application) -> Iterator[Check]:
     writer = app[WRITER]
     if writer.failure.since is None:
@@ -56,6 +67,7 @@ def _checks(app: web.Application) -> Iterator[Check]:
         yield Check("store", False, "commits fail")
     yield Check("queue", writer.has_room, f"{writer.queue_depth} reports and rows wait")
     yield Check("space", app[CAP].state is not StoreState.CLOSED, app[CAP].state.value)
+    yield _leader(app[LEADERSHIP])
     snapshot, facts = app[SNAPSHOTS].current, app[SCHEDULE].facts["snapshot"]
     if snapshot is None:
         failed = facts.failures_in_a_row > 0
