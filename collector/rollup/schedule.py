@@ -106,9 +106,12 @@ class Schedule:
                 self._scheduler.modify_job(job.name, next_run_time=datetime.now(UTC))
 
     def cease_to_lead(self) -> None:
-        """Cut off what the leader does. What is known about these jobs is another one's to say from now on."""
+        """Cut off what the leader does. What is known about these jobs is another one's to say from now on.
+
+        A job that found out itself, by a write that was refused, ends by that error.
+        """
         for task, job in self._running.items():
-            if job.by is By.LEADER:
+            if job.by is By.LEADER and task is not asyncio.current_task():
                 self._cut_off.add(task)
                 task.cancel()
         for job in self._leaders():
