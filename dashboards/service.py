@@ -178,6 +178,11 @@ JOBS = Row(
     (
         table("Jobs", "Seconds since each job last succeeded.", "max by (job) (collector_job_age_seconds)", unit="s"),
         over_time(
+            "Leader",
+            "1 at the replica that does the jobs of all. Without one no snapshot is built and no alert posted.",
+            ("max by (instance) (collector_leader)", "{{instance}}"),
+        ),
+        over_time(
             "Time of jobs",
             "How long the last run of each job took.",
             ("max by (job) (collector_job_duration_seconds)", "{{job}}"),
