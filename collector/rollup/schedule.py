@@ -80,7 +80,7 @@ class Schedule:
 
     def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], int], leads: Callable[[], bool] = lambda: True) -> None:
         self.facts = {job.name: JobFacts() for job in jobs}
-        self._jobs = jobs
+        self.jobs = jobs
         self._clock = clock
         self._leads = leads
         self._running: dict[asyncio.Task[None], Job] = {}
@@ -94,7 +94,7 @@ class Schedule:
 
     def start(self) -> None:
         """Run every job now and from now on. Needs a running event loop."""
-        for job in self._jobs:
+        for job in self.jobs:
             trigger = Turns(job.every) if job.by is By.LEADER else IntervalTrigger(seconds=job.every.total_seconds())
             self._scheduler.add_job(self._run, trigger, [job], id=job.name, next_run_time=datetime.now(UTC))
         self._scheduler.start()
@@ -120,7 +120,7 @@ class Schedule:
             facts.failures_in_a_row = 0
 
     def _leaders(self) -> list[Job]:
-        return [job for job in self._jobs if job.by is By.LEADER]
+        return [job for job in self.jobs if job.by is By.LEADER]
 
     async def stop(self, limit: timedelta = timedelta(seconds=10)) -> None:
         """Begin no further run, give those under way until ``limit`` to end, and cancel what still runs then."""

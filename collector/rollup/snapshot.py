@@ -59,14 +59,19 @@ class Snapshots:
 
     def __init__(self, current: Snapshot | None = None, *, said: Mapping[str, Source] = MappingProxyType({})) -> None:
         self.current = current
-        self.configured = said
         self.said = dict(said)
         self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
+        self._told: Mapping[str, Source] = {}
 
-    def swap(self, built: Iterable[Snapshot], default: str) -> None:
-        """Show these and no others, that of ``default`` when nobody names a deployment."""
+    def swap(self, built: Iterable[Snapshot], default: str, *, told: Mapping[str, Source] = MappingProxyType({})) -> None:
+        """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said."""
         self.of = {snapshot.deployment: snapshot for snapshot in built}
         self.current = self.of.get(default)
+        self._told = told
+
+    def source_of(self, deployment: str) -> Source | None:
+        """The source that was said of ``deployment``, here or by the leader; None: it is found out."""
+        return self.said.get(deployment) or self._told.get(deployment)
 
 
 async def refresh(

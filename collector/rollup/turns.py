@@ -78,7 +78,5 @@ class Turns:
         found = await self._store.read(shown)
         if found.default is None or snapshots.of is not before:  # what was built meanwhile is newer
             return
-        snapshots.said.clear()  # in place: whoever asks other servers fills it in
-        snapshots.said.update(snapshots.configured)
-        snapshots.said.update({deployment: Source(source) for deployment, source in found.said.items()})
-        snapshots.swap([stored_snapshot(row) for row in found.rows], found.default)
+        told = {deployment: Source(source) for deployment, source in found.said.items()}
+        snapshots.swap([stored_snapshot(row) for row in found.rows], found.default, told=told)

@@ -79,6 +79,7 @@ TAIL = """
 ## What to watch
 
 - `collector_snapshot_timestamp_seconds` more than three refresh intervals old: the rollup fails, and `/readyz` says why.
+- `max(collector_leader) == 0` over all replicas: nobody does the jobs that are done once for all of them.
 - `increase(collector_failed_commits_total[5m]) > 0`: the store fails; senders get 503 after `COLLECTOR_SUBMIT_TIMEOUT`.
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that

@@ -75,7 +75,23 @@ async def test_a_follower_knows_which_source_was_said(store: Store) -> None:
     await leader.turns.build()
     await follower.turns.follow()
 
-    assert follower.shown.said == {"configured": Source.REPORTS, OTHER: Source.TELEMETRY}
+    known = {deployment: follower.shown.source_of(deployment) for deployment in (OTHER, "configured", OWN)}
+    assert known == {OTHER: Source.TELEMETRY, "configured": Source.REPORTS, OWN: None}
+
+
+async def test_what_a_new_leader_knows_itself_stands(store: Store) -> None:
+    """Another source than the last leader said is its to say from now on."""
+    old, new = Replica(store), Replica(store)
+    old.epoch, new.epoch = 1, 2
+    await store.transact(telemetry_of)
+    old.shown.said[OTHER] = Source.REPORTS
+    await old.turns.build()
+    new.shown.said[OTHER] = Source.TELEMETRY
+    await new.turns.build()
+    assert new.shown.source_of(OTHER) is Source.TELEMETRY
+    new.now += INTERVAL_MS
+    await new.turns.build()
+    assert new.shown.of[OTHER].source is Source.TELEMETRY
 
 
 async def test_before_the_first_snapshot_a_follower_shows_none(store: Store) -> None:
