@@ -75,19 +75,19 @@ def run_out(connection: Connection) -> None:
     connection.execute(update(leases).values(expires_at=1))
 
 
-async def test_one_snapshot_a_turn(url: str, tmp_path: Path) -> None:
+async def test_no_turn_has_two_snapshots(url: str, tmp_path: Path) -> None:
     """However many collectors there are, through a change of leader; and both show the same within one interval."""
     async with pair(url, tmp_path, QUICK) as two:
-        first = at = await shown(two.follower)
+        at = await shown(two.follower)
         for _ in range(3):
             at = await shown(two.follower, at)
             assert abs(await shown(two.leader) - at) <= 1_000
         await two.leave.aclose()
         for _ in range(3):
             at = await shown(two.follower, at)
-        turns = [at // 1_000 for at in await built(two.follower) if at >= first]
+        turns = [at // 1_000 for at in await built(two.follower)]
 
-    assert turns == list(range(turns[0], turns[-1] + 1))
+    assert len(turns) == len(set(turns)) >= 7
 
 
 async def test_the_jobs_are_shared_out(two: Two) -> None:
@@ -117,11 +117,11 @@ async def test_health_and_metrics_say_who_leads(two: Two) -> None:
 
 async def test_a_stop_hands_over(two: Two) -> None:
     """The follower leads before the lease could have run out, and makes snapshots."""
-    at = await shown(two.follower)
     await two.leave.aclose()
     async with asyncio.timeout(5):  # half a lease
-        await shown(two.follower, at + 500)
-    assert two.follower.app[LEADERSHIP].epoch == 2
+        while two.follower.app[LEADERSHIP].epoch != 2:
+            await two.follower.app[STORE].read(ping)
+    await shown(two.follower, await shown(two.follower))
 
 
 async def test_a_leader_whose_lease_ran_out_makes_no_more_snapshots(two: Two) -> None:
