@@ -12,7 +12,7 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser
 
-from collector.app import ROWS
+from collector.jobs import ROWS
 from collector.http.appkeys import WRITER
 from collector.http.auth import TOKEN_NAME
 from collector.routes import ROUTES
