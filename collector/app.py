@@ -11,7 +11,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import about, entrance, telemetry, upkeep
+from collector import about, buffer, entrance, telemetry, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.prices import read_prices
@@ -33,6 +33,7 @@ from collector.http.appkeys import (
     NOW,
     OPENAPI,
     SCHEDULE,
+    SINK,
     SNAPSHOTS,
     STORE,
     UPDATE_CHECK,
@@ -112,7 +113,7 @@ async def create_app(
     await _set_up_aibridge(app, settings, prices)
     await _set_up_canary(app, settings)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
-    app[WRITER] = _writer(settings, store, rows)
+    _set_up_writer(settings, app, rows)
     about.tell(app, loaded, VERSION)
     app[OPENAPI] = _described()
     own = UpdateCheck(current=True, version=VERSION, url=app[BUILD_INFO].external_url)
@@ -179,9 +180,9 @@ def _admin_token(settings: Settings) -> str | None:
         raise InvalidOption(f"COLLECTOR_ADMIN_TOKEN_FILE: cannot read {settings.admin_token_file}: {reason}") from error
 
 
-def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
-    return Writer(
-        store,
+def _set_up_writer(settings: Settings, app: web.Application, rows: CspRows) -> None:
+    app[WRITER] = Writer(
+        app[STORE],
         {
             CspIntake: rows.store,
             AgentReport: agentstats_rows.store,
@@ -193,6 +194,7 @@ def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
         submit_timeout=settings.submit_timeout.total_seconds(),
         ended=rows.ended,
     )
+    buffer.prepare(app, settings)
 
 
 def _leadership(settings: Settings, app: web.Application) -> Leadership:
@@ -229,7 +231,7 @@ async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> c
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    parts = app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
+    parts = app[SINK], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
     return csp.CspDoor(*parts, own=own, now=app[NOW], chance=random.random, version=VERSION)
 
 
@@ -240,12 +242,12 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
     """
     schedule = app[SCHEDULE]
     app[WRITER].start()
-    await app[LEADERSHIP].start(begun=schedule.begin_to_lead, ended=schedule.cease_to_lead)
-    schedule.start()
-    yield
-    await schedule.stop()
-    await app[LEADERSHIP].stop()
-    await app[WRITER].close()
+    async with buffer.running(app):
+        await app[LEADERSHIP].start(begun=schedule.begin_to_lead, ended=schedule.cease_to_lead)
+        schedule.start()
+        yield
+        await schedule.stop()
+        await app[LEADERSHIP].stop()
     await upkeep.last_flush(app[ROWS], app[STORE])
     await app[STORE].close()
 

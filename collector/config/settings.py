@@ -117,6 +117,11 @@ class Settings:
     inventory_retention: timedelta
     user_identity: str  # plain, pseudonym or none
     telemetry_forward_url: str = field(repr=False)  # may hold a password; "" when telemetry goes nowhere else
+    nats_url: tuple[str, ...] = field(repr=False)  # may hold passwords; empty: there is no stream
+    nats_credentials: str  # a path; "" when not set
+    nats_stream: str
+    nats_replicas: int
+    nats_max_bytes: int
     deployment_sources: Mapping[str, str]  # by deployment: auto, reports, upstream or telemetry
 
     @property

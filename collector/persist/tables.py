@@ -72,6 +72,25 @@ leases = Table(
     sqlite_with_rowid=False,
 )
 
+# The streams that messages came from, by their creation: one row for each that an operator has set up.
+message_streams = Table(
+    "message_streams",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    *numbers("created_at", "floor"),  # up to floor every message is applied
+    UniqueConstraint("name", "created_at"),
+)
+
+# The messages above floor that are applied: some minutes of them, since those below what is acknowledged go.
+applied_messages = Table(
+    "applied_messages",
+    metadata,
+    Column("stream", Id, ForeignKey("message_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
+)
+
 # ── Who may do what: grows by administrative acts, and by at most TOKENS_PER_USER tokens of each user ──────────────
 users = Table(
     "users",

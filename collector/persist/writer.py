@@ -12,7 +12,6 @@ wakes everybody whose records were in it; what arrives meanwhile forms the next 
 a report is written at once, and under load the batch grows by itself to what one commit takes.
 
 When the batch fails, the question is whose fault it is:
-
 * the *store's* (locked, full, gone): the batch is kept and tried again with growing pauses, in front of what has come
   since. A submission that has waited longer than ``submit_timeout`` is taken out, once it is certain that it is not stored;
 * a *record's*: the batch is stored again behind savepoints (``isolation.py``), and all but the faulty record commits.
@@ -23,6 +22,7 @@ When the batch fails, the question is whose fault it is:
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -33,18 +33,19 @@ import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
+from collector.persist.applied import AppliedMessages, unapplied
 from collector.persist.engine import Store, storage_failed
 from collector.persist.failure import Failure
 from collector.persist.isolation import isolated, words
 from collector.persist.marks import Marker
+from collector.persist.stations import Stations, StoreRecords
 from collector.persist.submission import Refused, Submission, taken, weight_of
 from collector.wire.errors import Overloaded
 from collector.wire.records import Record, Refusal
 
 T = TypeVar("T")
 
-RETRY_FIRST_S, RETRY_LAST_S = 0.05, 1.0
-PROBE_EVERY_S = 1.0  # while it fails and nobody brings anything
+RETRY_FIRST_S, RETRY_LAST_S, PROBE_EVERY_S = 0.05, 1.0, 1.0  # the last while it fails and nobody brings anything
 
 COMMITS = Counter("collector_commits", "Transactions committed by the writer.")
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -54,8 +55,6 @@ BATCH_SIZE = Histogram("collector_batch_submissions", "Submissions of one transa
 REFUSED_RECORDS = Counter("collector_refused_records", "Records that the store would not take.")
 
 log = structlog.get_logger(__name__)
-
-StoreRecords = Callable[[Connection, Sequence[Any]], None]
 
 
 class Writer:
@@ -81,7 +80,7 @@ class Writer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._stations = stations
+        self._stations = Stations(stations)
         self._queue_limit = queue_limit
         self._submit_timeout = submit_timeout
         self._ended = ended
@@ -98,11 +97,17 @@ class Writer:
         self._refused: dict[int, tuple[Refusal, ...]] = {}  # by position in it, as of the attempt that may have gone through
         self._task: asyncio.Task[None] | None = None
         self.failure = Failure(clock)
+        self.applied: AppliedMessages | None = None  # of the stream that messages come from, when there is one
         self.refusing = False  # set while the store is far over its cap: nothing more is taken
 
     def start(self) -> None:
         """Begin to write. Needs a running event loop."""
         self._task = asyncio.create_task(self._run(), name="writer")
+
+    @property
+    def works(self) -> bool:
+        """Whether the last transaction went through."""
+        return self.failure.since is None
 
     @property
     def has_room(self) -> bool:
@@ -111,12 +116,14 @@ class Writer:
 
     @property
     def oldest_s(self) -> float:
-        """How long the oldest of what ``queue_depth`` counts has waited, in seconds; 0 when nothing waits."""
-        oldest = next((s for s in chain(self._under_way, self._queue) if not s.done.done()), None)
+        """How long the oldest of what was brought here has waited, in seconds; 0 when nothing waits. A stream counts by itself."""
+        oldest = next((s for s in chain(self._under_way, self._queue) if not s.done.done() and s.message is None), None)
         return 0.0 if oldest is None else self._clock() + self._submit_timeout - oldest.deadline
 
-    async def submit(self, records: Sequence[Record]) -> tuple[Refusal, ...]:
+    async def submit(self, records: Sequence[Record], *, message: int | None = None) -> tuple[Refusal, ...]:
         """Store ``records`` and return once they are committed, with the refusals of those the store would not take.
+
+        A ``message`` of the stream, by its number, is stored once, and waits for as long as the store fails.
 
         Raises:
             Overloaded: nothing was stored, because the queue is full, the store fails, or the service is stopping.
@@ -130,7 +137,8 @@ class Writer:
         if not self.has_room:
             raise Refused.QUEUE_FULL.counted(weight)
         done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
-        self._queue.append(Submission(records, weight, self._clock() + self._submit_timeout, done))
+        deadline = self._clock() + self._submit_timeout if message is None else math.inf
+        self._queue.append(Submission(records, weight, deadline, done, message))
         self.queue_depth += weight
         self._wake.set()
         return await done
@@ -237,21 +245,14 @@ class Writer:
     def _store_batch(self, connection: Connection, batch: list[Submission]) -> None:
         if self._marker.mark(connection, self._number):
             self._refused = {}  # no attempt before this one went through
-            self._apply(connection, [record for submission in batch for record in submission.records])
+            self._stations.store(
+                connection, [record for records in unapplied(connection, self.applied, batch) for record in records]
+            )
         self._in_doubt = True  # what follows is COMMIT
-
-    def _apply(self, connection: Connection, records: Sequence[Record]) -> None:
-        by_kind: dict[type, list[Record]] = {}
-        for record in records:
-            by_kind.setdefault(type(record), []).append(record)
-        # Always in the same order of kinds: two writers that lock two tables crosswise deadlock on PostgreSQL.
-        for kind, store in self._stations.items():
-            if kind in by_kind:
-                store(connection, by_kind[kind])
 
     def _isolate(self, connection: Connection, batch: list[Submission]) -> None:
         if self._marker.mark(connection, self._number):
-            self._refused = isolated(connection, [s.records for s in batch], self._apply)
+            self._refused = isolated(connection, unapplied(connection, self.applied, batch), self._stations.store)
         self._in_doubt = True
 
     def _answer(self, batch: list[Submission]) -> None:

@@ -269,7 +269,7 @@ async def test_what_is_refused_is_counted_by_its_reason(store: Store) -> None:
             await writer.submit([intake()])
 
     counts = {Refused.STORE_FAILS: 5, Refused.QUEUE_FULL: 3, Refused.STORE_FULL: 2, Refused.STOPPING: 1}
-    assert {refused: refusals(refused) - before[refused] for refused in Refused} == counts
+    assert {refused: refusals(refused) - before[refused] for refused in counts} == counts
 
 
 def refusals(refused: Refused) -> float:
