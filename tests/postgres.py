@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,24 @@ class PostgresServer:
     binaries: Path
     directory: Path
     port: int
+    settings: Sequence[str] = ()
     _names: Iterator[int] = field(default_factory=itertools.count)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve, for the first time or again, and return when it answers."""
+        settings = [argument for setting in self.settings for argument in ("-c", setting)]
+        where = ["-D", self.directory / "data", "-p", str(self.port), "-h", "127.0.0.1", "-k", self.directory]
+        with (self.directory / "log").open("ab") as log:
+            command: list[str | Path] = [*UNPRIVILEGED, self.binaries / "postgres", *where, *settings]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        _wait_until_ready(self.binaries, self.port, self._process, self.directory / "log")
+
+    def stop(self) -> None:
+        """Stop; connections are closed, data is safe."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)  # "fast" shutdown
+            self._process.wait(timeout=60)
 
     def fresh_url(self, copy_of: str | None = None) -> str:
         """The URL, as libpq takes it, of a database that nobody has used: empty, or a copy of the one at a URL."""
@@ -76,50 +93,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def start_postgres(directory: Path) -> Iterator[PostgresServer]:
-    """Create a cluster in ``directory``, serve it on loopback, and stop it at the end."""
-    binaries, data = find_binaries(), directory / "data"
-    subprocess.run(
-        [
-            *UNPRIVILEGED,
-            binaries / "initdb",
-            "--no-sync",
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-D",
-            data,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    port = free_port()
-    log = (directory / "log").open("wb")
-    process = subprocess.Popen(
-        # No test cuts this server's power, and hundreds of databases are made on it.
-        [
-            *UNPRIVILEGED,
-            binaries / "postgres",
-            "-D",
-            data,
-            "-c",
-            "fsync=off",
-            *("-p", str(port), "-h", "127.0.0.1", "-k", directory),
-        ],
-        stdout=log,
-        stderr=log,
-    )
+def start_postgres(directory: Path, *settings: str) -> Iterator[PostgresServer]:
+    """Create a cluster in ``directory``, serve it on loopback with ``settings``, and stop it at the end."""
+    binaries = find_binaries()
+    how = ["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", str(directory / "data")]
+    subprocess.run([*UNPRIVILEGED, str(binaries / "initdb"), *how], check=True, capture_output=True)
+    # No test cuts this server's power, and hundreds of databases are made on it.
+    server = PostgresServer(binaries, directory, free_port(), ("fsync=off", *settings))
+    server.start()
     try:
-        _wait_until_ready(binaries, port, process, directory / "log")
-        yield PostgresServer(binaries, directory, port)
+        yield server
     finally:
-        process.send_signal(signal.SIGINT)  # "fast" shutdown: connections are closed, data is safe
-        process.wait(timeout=60)
-        log.close()
+        server.stop()
 
 
 def _wait_until_ready(binaries: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
