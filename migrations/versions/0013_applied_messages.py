@@ -1,14 +1,14 @@
 """Which messages of a stream are applied.
 
 Revision: 0013
-Revises: 0010
+Revises: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0013"
-down_revision = "0010"
+down_revision = "0012"
 
 ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
