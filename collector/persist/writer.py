@@ -9,9 +9,10 @@ The promise, to whoever calls :meth:`Writer.submit`:
 
 How. Submissions wait in one bounded queue. The writer takes all that is there, stores it in one transaction, commits, and
 wakes everybody whose records were in it; what arrives meanwhile forms the next batch. So there is no timer to tune: alone,
-a report is written at once, and under load the batch grows by itself to what one commit takes.
+a report is written at once, and under load the batch grows to what one commit takes.
 
 When the batch fails, the question is whose fault it is:
+
 * the *store's* (locked, full, gone): the batch is kept and tried again with growing pauses, in front of what has come
   since. A submission that has waited longer than ``submit_timeout`` is taken out, once it is certain that it is not stored;
 * a *record's*: the batch is stored again behind savepoints (``isolation.py``), and all but the faulty record commits.
@@ -89,10 +90,8 @@ class Writer:
         self._under_way: list[Submission] = []
         self._works: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
         self.queue_depth = 0  # reports and rows that wait, those of the transaction under way among them
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._marker = Marker()
-        self._number = 0  # of the batch under way
+        self._wake, self._closing = asyncio.Event(), False
+        self._marker, self._number = Marker(), 0  # the number is that of the batch under way
         self._in_doubt = False  # an attempt at it got as far as COMMIT and then failed
         self._refused: dict[int, tuple[Refusal, ...]] = {}  # by position in it, as of the attempt that may have gone through
         self._task: asyncio.Task[None] | None = None
@@ -116,7 +115,7 @@ class Writer:
 
     @property
     def oldest_s(self) -> float:
-        """How long the oldest of what was brought here has waited, in seconds; 0 when nothing waits. A stream counts by itself."""
+        """How long the oldest submission has waited, in seconds, messages of a stream left out; 0 when nothing waits."""
         oldest = next((s for s in chain(self._under_way, self._queue) if not s.done.done() and s.message is None), None)
         return 0.0 if oldest is None else self._clock() + self._submit_timeout - oldest.deadline
 
