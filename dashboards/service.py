@@ -152,6 +152,12 @@ WRITER = Row(
             unit="s",
         ),
         over_time(
+            "Waiting in the stream",
+            "Age of the oldest message that is not stored, as each collector last saw it. 0 without COLLECTOR_NATS_URL.",
+            ("max by (instance) (collector_stream_oldest_seconds)", "{{instance}}"),
+            unit="s",
+        ),
+        over_time(
             "Time in queries",
             "Seconds a second of the ten families that take most. Empty without CODER_PROMETHEUS_COLLECT_DB_METRICS.",
             ("topk(10, sum by (query) (rate(collector_db_query_seconds_sum[$__rate_interval])))", "{{query}}"),
