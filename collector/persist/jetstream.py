@@ -92,10 +92,10 @@ class JetStream:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        if self._client.is_connected:
-            with suppress(*FAILURES):
+        with suppress(*FAILURES, RuntimeError):  # the latter of a connection that has broken meanwhile
+            if self._client.is_connected:
                 await self._client.flush(timeout=2)
-        await self._client.close()
+            await self._client.close()
 
     async def _set_up(self) -> None:
         await self._client.connect(
