@@ -119,7 +119,7 @@ async def _lateness(when: str, meanwhile: Any) -> Lateness:
         # Of a wait in which this process did not run it was not this process that held anything up.
         late.append(min(time.perf_counter() - asked - 0.001, time.process_time() - used) * 1000)
     await task
-    return Lateness(when, max(late), statistics.quantiles(late, n=1000)[-1])
+    return Lateness(when, max(late), statistics.quantiles(late, n=1000, method="inclusive")[-1])
 
 
 # ── The other process ────────────────────────────────────────────────────────────────────────────────────────────────
@@ -142,7 +142,7 @@ def _scraped(url: str, seconds: int) -> Iterator[Scrapes]:
 def _table(scrapes: list[Scrapes], lateness: list[Lateness]) -> str:
     lines = ["| scrape | MB | median | 95 % within | longest |", "|---|---|---|---|---|"]
     for way, size, taken in scrapes:
-        p95 = statistics.quantiles(taken, n=20)[-1]
+        p95 = statistics.quantiles(taken, n=20, method="inclusive")[-1]
         lines.append(f"| {way} | {size / 1e6:.1f} | {statistics.median(taken):.0f} ms | {p95:.0f} ms | {max(taken):.0f} ms |")
     lines += ["", "| event loop | held up at most | 999 of 1,000 times at most |", "|---|---|---|"]
     lines += [f"| {when} | {most:.1f} ms | {p999:.1f} ms |" for when, most, p999 in lateness]

@@ -12,7 +12,9 @@ from datetime import timedelta
 import aiohttp
 import structlog
 
-PROJECT = "canary"
+from collector.persist.meta import CANARY_PROJECT
+
+PROJECT = CANARY_PROJECT
 EVERY_MS = 60_000
 LOOK_EVERY = timedelta(seconds=1)
 ANSWER_WITHIN_S = 20.0  # longer than a request may wait for its commit

@@ -16,6 +16,7 @@ from collector.pages.admission import OWNERS, READERS, form, shown_to
 from collector.pages.csp_view import Filters
 from collector.pages.page import PAGES
 from collector.persist.csp_states import IgnoreRule, create_ignore_rule, delete_ignore_rule, list_ignore_rules
+from collector.persist.meta import CANARY_PROJECT
 from collector.persist.projects import list_projects, project_by_name
 from collector.rollup.ignore_rules import Held, held
 from collector.wire.errors import InvalidInput, NotFound
@@ -89,7 +90,7 @@ def rules_context(viewer: User, found: Rules, given: Mapping[str, str], *, now: 
         "viewer": viewer,
         "may_change": viewer.role is Role.OWNER,
         "given": given,
-        "projects": list(found.projects.values()),
+        "projects": [name for name in found.projects.values() if name != CANARY_PROJECT],
         "rules": [_shown(rule, found.held[rule.id], found.projects, now=now) for rule in reversed(found.rules)],
     }
 

@@ -12,7 +12,7 @@ from collector.normalize.headers import report_headers
 from collector.pages import units
 from collector.pages.view import example, milliseconds
 from collector.persist.keys import KeyListing
-from collector.persist.meta import OWN_PROJECT
+from collector.persist.meta import CANARY_PROJECT, OWN_PROJECT
 from collector.rollup.arrivals import Arrivals
 from collector.rollup.trials import Trial, Trials
 from collector.wire.identity import KeyKind, Role, User
@@ -45,7 +45,7 @@ def setup_context(
     sites = [
         {**setup_view(key, base_url), **_heard(by_name[key.key.project], now=now)}
         for key in shown
-        if key.key.project != OWN_PROJECT and not key.key.retired
+        if key.key.project not in (OWN_PROJECT, CANARY_PROJECT) and not key.key.retired
     ]
     return {
         "viewer": viewer,

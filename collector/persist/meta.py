@@ -21,6 +21,7 @@ ADMIN = "admin"
 DEFAULT_PROJECT = "default"
 LAST_BACKUP = "last_backup"
 OWN_PROJECT = "self"  # of this service's own pages
+CANARY_PROJECT = "canary"  # of the report that the service posts to itself; no site is meant to report to it
 # Ten years: a deployment may keep this token in a file of its own, where no one would look for the day that it ends.
 FIRST_TOKEN_LIFETIME_MS = 10 * 365 * 24 * 3_600_000
 

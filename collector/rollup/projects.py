@@ -9,6 +9,7 @@ from sqlalchemy import Connection, func, select
 
 from collector.persist.keys import list_keys
 from collector.persist.members import members_of
+from collector.persist.meta import CANARY_PROJECT
 from collector.persist.projects import Project as Stored
 from collector.persist.projects import list_projects
 from collector.persist.tables import project_activity, violations
@@ -35,8 +36,9 @@ def projects(connection: Connection, *, now: int, visible: Collection[int] | Non
 
 
 def project_names(connection: Connection, *, visible: Collection[int] | None = None) -> list[str]:
-    """The names of the ``visible`` projects (None: all), in order."""
-    return [project.name for project in list_projects(connection) if visible is None or project.id in visible]
+    """The names of the ``visible`` projects (None: all), in order; the canary's is none to choose, for it has no violations."""
+    seen = [project for project in list_projects(connection) if visible is None or project.id in visible]
+    return [project.name for project in seen if project.name != CANARY_PROJECT]
 
 
 def _shown(connection: Connection, project: Stored, keys: list[str], now: int) -> Project:

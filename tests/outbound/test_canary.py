@@ -56,6 +56,16 @@ async def test_it_is_committed_and_told(own: Inside, clock: Clock) -> None:
     assert (await own.get("/api/v2/csp/violations?noise=include"))["count"] == 0
 
 
+async def test_nobody_is_asked_to_report_to_it(own: Inside) -> None:
+    """No page offers the canary's project: neither to set a site up with its key, nor to look for its violations."""
+    await first_post(own)
+    for path in ("/setup", "/csp", "/csp/policy", "/csp/ignore-rules"):
+        async with own.client.get(path, headers=own.owner) as response:
+            page = await response.text()
+            assert response.status == 200
+            assert "canary" not in page, path
+
+
 async def test_a_refusal_leaves_the_metric_where_it_was(own: Inside, clock: Clock) -> None:
     """While the service answers 503 the metric grows old, and the next minute is tried again."""
     await first_post(own)
