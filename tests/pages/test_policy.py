@@ -57,3 +57,14 @@ async def test_a_choice_that_does_not_exist_is_refused(site: Site) -> None:
     async with site.client.get("/csp/policy?allow=everything") as answer:
         assert answer.status == 400
     assert '<option value="" selected>Ever' in await site.page("/csp/policy?seen=9y")
+
+
+async def test_a_policy_that_stays_says_why(site: Site) -> None:
+    """Where nothing is suggested the page names what a source would need; where something is, it says nothing of it."""
+    await site.sign_in()
+    await site.violation(blocked_origin="https://new.example", blocked_key="https://new.example")
+
+    assert "Nothing yet: no source has 9 reports, 8 clients and 7 days behind it" in " ".join(
+        (await site.page("/csp/policy?reports=9&clients=8&days=7")).split()
+    )
+    assert "Nothing yet" not in await site.page(f"/csp/policy?{ENOUGH}")
