@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
-from collector.wire.errors import Conflict, InvalidInput, NotReady
+from collector.persist.newfile import new_file
+from collector.wire.errors import NotReady
 
 
 def back_up(database: Path, target: Path) -> int:
@@ -23,23 +23,11 @@ def back_up(database: Path, target: Path) -> int:
     """
     if not database.is_file():
         raise NotReady(f"There is no database at {database}.")
-    if target.exists():
-        raise Conflict(f"{target} is there already: a backup replaces nothing.")
-    part = target.with_name(f".{target.name}.part")
     try:
-        part.unlink(missing_ok=True)
-        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))  # SQLite keeps the mode of an empty file
-        _copy(database, part)
-        _sync(part)
-        part.rename(target)
-        _sync(target.parent)
-    except OSError as error:
-        raise InvalidInput(f"{target}: {error.strerror}") from error
+        with new_file(target) as part:  # SQLite keeps the mode of an empty file
+            _copy(database, part)
     except sqlite3.Error as error:
         raise NotReady("The database cannot be copied:", str(error)) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return target.stat().st_size
 
 
@@ -51,11 +39,3 @@ def _copy(database: Path, part: Path) -> None:
         (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
         raise sqlite3.DatabaseError(verdict)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
