@@ -77,9 +77,10 @@ class Inside:
 async def running(
     database_url: str, data: Path, now: Callable[[], int] = wall_clock, /, **options: str
 ) -> AsyncIterator[Inside]:
-    """A collector on an empty database, with ``options`` from the environment on top of free ports."""
+    """A collector with ``options`` from the environment on top of free ports; on a database in use it has no ``secrets``."""
     async with _listening(database_url, data, now, options) as (app, url, metrics, client):
-        yield Inside(app, url, metrics, app[FIRST][0], client)
+        first = app[FIRST][0] if app[FIRST] else FirstSecrets(token="", browser_key="", feed_key="")
+        yield Inside(app, url, metrics, first, client)
 
 
 @asynccontextmanager
