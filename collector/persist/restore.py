@@ -46,11 +46,11 @@ def _checked(copy: sqlite3.Connection, file: Path) -> str:
     return str(rows[0][0])
 
 
-def put_in_place(file: Path, database: Path, *, aside: Path) -> bool:
+def put_in_place(file: Path, database: Path, *, aside: Path, wait_s: float = BUSY_TIMEOUT_MS / 1000) -> bool:
     """Make a copy of ``file`` the database at ``database``; whether there was one before, which is then at ``aside``.
 
     Whoever calls holds the lock of the data directory. At every moment there is either the old database or the new one, also
-    after a power cut, and never one of them beside the log of the other.
+    after a power cut, and never one of them beside the log of the other. Commands that use it have ``wait_s`` to end.
 
     Raises:
         Conflict: a command is using the database just now, or ``aside`` is there already.
@@ -66,7 +66,7 @@ def put_in_place(file: Path, database: Path, *, aside: Path) -> bool:
         check_backup(incoming)  # what will be used, not what lay elsewhere a moment ago
         replaced = database.exists()
         if replaced:
-            _end_log(database, aside)
+            _end_log(database, aside, wait_s)
             os.link(database, aside)
         else:
             _remove_logs(database)
@@ -79,10 +79,10 @@ def put_in_place(file: Path, database: Path, *, aside: Path) -> bool:
     return replaced
 
 
-def _end_log(database: Path, aside: Path) -> None:
+def _end_log(database: Path, aside: Path, wait_s: float) -> None:
     """Bring what is in the log into the database; one that is too damaged for that keeps its log, beside ``aside``."""
     try:
-        with closing(sqlite3.connect(database, timeout=BUSY_TIMEOUT_MS / 1000, isolation_level=None)) as old:
+        with closing(sqlite3.connect(database, timeout=wait_s, isolation_level=None)) as old:
             (mode,) = old.execute("PRAGMA journal_mode = DELETE").fetchone()  # needs it for itself alone
         in_use = mode != "delete"
     except sqlite3.OperationalError as error:
