@@ -75,6 +75,10 @@ def import_command(args: argparse.Namespace) -> int:
     settings = settings_of(args)
     with _source(args.file) as source:
         archive = ArchiveReader(source)
+        if (revision := archive.head.revision) not in migrate.revisions():
+            raise Conflict(
+                f"This export is of migration {revision[:40]!a}, which this version does not know: a newer one made it."
+            )
         with nullcontext() if settings.pg_connection_url else only_one(settings.data_dir), progress(sys.stderr) as show:
             with_database(_import(settings.database_url, archive, show))
     print(f"Imported {_sum(archive.head)}, exported from {archive.head.database} at {archive.head.made_at[:20]}.")
@@ -84,8 +88,6 @@ def import_command(args: argparse.Namespace) -> int:
 async def _import(url: str, archive: ArchiveReader, show: Show) -> None:
     """Bring an empty database to the archive's migration, fill it in one transaction, and bring it up to date."""
     revision, known = archive.head.revision, migrate.revisions()
-    if revision not in known:
-        raise Conflict(f"This export is of migration {revision[:40]!a}, which this version does not know: a newer one made it.")
     missing = await migrate.pending(url)
     store = open_store(url, pool_size=1)
     try:

@@ -26,7 +26,7 @@ def back_up(database: Path, target: Path) -> int:
     try:
         with new_file(target) as part:  # SQLite keeps the mode of an empty file
             _copy(database, part)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own words may hold what is damaged
         raise NotReady("The database cannot be copied:", str(error)) from error
     return target.stat().st_size
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 from collector.persist.engine import BUSY_TIMEOUT_MS
@@ -28,11 +29,12 @@ def check_backup(file: Path) -> str:
         # Immutable: neither a lock nor a log is made beside a copy that may lie on a read-only medium.
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as copy:
             return _checked(copy, file)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # SQLite's own words may hold what is damaged
         raise InvalidInput(f"{file} is no database that can be read:", str(error)) from error
 
 
 def _checked(copy: sqlite3.Connection, file: Path) -> str:
+    copy.text_factory = partial(str, encoding="utf-8", errors="replace")  # what is damaged may be the name of a table
     (verdict,) = copy.execute("PRAGMA integrity_check(1)").fetchone()
     if verdict != "ok":
         raise InvalidInput(f"{file} is damaged:", " ".join(str(verdict).split()))

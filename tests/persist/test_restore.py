@@ -136,7 +136,7 @@ def _no_backups(backup: Path) -> Iterator[tuple[str, Path]]:
     yield "no database", place / "empty.db"
     yield "is no database that can be read", place / "text.db"
     yield "malformed", place / "cut.db"
-    yield "is damaged", place / "zeros.db"
+    yield "malformed", place / "zeros.db"
     yield "no database of a collector: it has no migrations", place / "other.db"
     yield "it has 0 migrations", place / "two.db"
     yield "a row of tokens refers to a row of users", orphan
