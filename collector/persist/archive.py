@@ -19,7 +19,7 @@ import msgspec
 
 from collector.wire.errors import InvalidInput
 
-VERSION = 1
+FORMAT, VERSION = "collector-export", 1
 LONGEST_HEAD = 1 << 20  # bytes
 # The largest bodies that bring rows have 32 MiB, and a row is less than its body.
 LONGEST_LINE = 64 << 20
@@ -40,7 +40,7 @@ class TableHead(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: Rows
 
 
-class Head(msgspec.Struct, frozen=True):
+class Head(msgspec.Struct, frozen=True, tag_field="format", tag=FORMAT):
     """What the file is: which tables at which migration, when they were read and from which kind of database."""
 
     version: int
@@ -49,7 +49,6 @@ class Head(msgspec.Struct, frozen=True):
     made_at: str  # RFC 3339, UTC
     made_by: str  # the version of the collector
     tables: tuple[TableHead, ...]
-    format: Literal["collector-export"] = "collector-export"
 
 
 class Foot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,10 +59,9 @@ class Foot(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sha256: str
 
 
-class _Format(msgspec.Struct):
-    """The two fields that every version has."""
+class _Format(msgspec.Struct, tag_field="format", tag=FORMAT):
+    """What every version begins with."""
 
-    format: Literal["collector-export"]
     version: int
 
 

@@ -69,7 +69,7 @@ def put_in_place(file: Path, database: Path, *, aside: Path, wait_s: float = BUS
         replaced = database.exists()
         if replaced:
             _end_log(database, aside, wait_s)
-            os.link(database, aside)
+            _keep(database, aside)
         else:
             _remove_logs(database)
         incoming.rename(database)
@@ -97,6 +97,14 @@ def _end_log(database: Path, aside: Path, wait_s: float) -> None:
         if _beside(database, suffix).exists():
             _beside(database, suffix).rename(_beside(aside, suffix))
     sync(database.parent)
+
+
+def _keep(database: Path, aside: Path) -> None:
+    try:
+        os.link(database, aside)
+    except OSError:  # some file systems give a file one name only
+        with new_file(aside) as part:
+            shutil.copyfile(database, part)
 
 
 def _remove_logs(database: Path) -> None:

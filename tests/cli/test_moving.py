@@ -20,6 +20,7 @@ from collector.persist import migrate
 from collector.persist.archive import ArchiveWriter, Head, TableHead
 from collector.persist.lockfile import only_one
 from collector.persist.moving import tables
+from tests.postgres import PostgresServer
 from tests.service import ROOT
 
 TOKEN = "INSERT INTO meta VALUES ('deployment_id', 'd-1')"
@@ -120,14 +121,25 @@ def older(data: Path, file: Path) -> str:
     return revision
 
 
-def test_an_older_export_is_brought_up_to_date(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """It is imported at its own migration into a database that nobody has used, and then the newer ones are applied."""
-    file, new = tmp_path / "export.gz", tmp_path / "new"
-    revision = older(data, file)
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_an_older_export_is_brought_up_to_date(
+    request: pytest.FixtureRequest, data: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is imported at its own migration into a database that nobody has used, and then the newer ones are applied.
 
-    assert main(["import", str(file), *where(new)]) == 0
-    assert deployments(new) == [("d-1",)]
-    assert main(["migrate", "--check", *where(new)]) == 0
+    One that is beyond that migration already is left as it is.
+    """
+    file, url = tmp_path / "export.gz", ""
+    revision = older(data, file)
+    if kind == "postgresql":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url = server.fresh_url()
+    target = ["--data-dir", str(tmp_path / "new"), "--postgres-url", url]
+
+    assert main(["import", str(file), *target]) == 0
+    assert main(["migrate", "--check", *target]) == 0
+    assert main(["export", str(tmp_path / "again.gz"), *target]) == 0
+    assert b'\n["deployment_id","d-1"]\n' in gzip.decompress((tmp_path / "again.gz").read_bytes())
 
     migrated = tmp_path / "migrated"
     assert main(["migrate", *where(migrated)]) == 0

@@ -17,7 +17,7 @@ from collector.persist.migrate import revisions
 from tests.postgres import PostgresServer
 from tests.service import ROOT, Service, environment, run_service
 
-BLOCKS = dict(re.findall(r"<!-- test: (.+?) -->\n```\w+\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL))
+BLOCKS = dict(re.findall(r"<!-- test: (.+?) -->\n *```\w+\n(.*?)```", (ROOT / "docs/operations.md").read_text(), re.DOTALL))
 PATH = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 
@@ -77,6 +77,28 @@ def test_a_backup_is_restored(request: pytest.FixtureRequest, tmp_path: Path, ki
         assert origins(service) == ["https://1.example"]
         report(service, 3)
         assert origins(service) == ["https://1.example", "https://3.example"]
+
+
+@pytest.mark.slow
+def test_a_laptops_database_moves_to_postgresql(postgres: PostgresServer, tmp_path: Path) -> None:
+    """As the page says: the service that starts on PostgreSQL has what the laptop had, and goes on with the same keys."""
+    url = postgres.fresh_url()
+    with run_service(tmp_path) as service:
+        report(service, 1)
+        service.stop()
+        printed = run("move", service.env, tmp_path, DATABASE_URL=url)
+        assert re.fullmatch(
+            r"Exported ([\d,]+ rows of \d+ tables) to collector.gz: [\d,]+ bytes\.\n"
+            r"Imported \1, exported from sqlite at [\d:TZ-]+\.\n",
+            printed,
+        )
+
+        (service.data / "collector.db").unlink()
+        service.env["CODER_PG_CONNECTION_URL"] = url
+        service.start()
+        assert origins(service) == ["https://1.example"]
+        report(service, 2)
+        assert origins(service) == ["https://1.example", "https://2.example"]
 
 
 @pytest.mark.slow

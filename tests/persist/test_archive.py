@@ -81,7 +81,9 @@ def test_it_is_read_as_it_was_written() -> None:
 
 def test_other_programs_can_read_it() -> None:
     """It is plain gzip of JSON lines: the head, the rows of a table, and their number with their checksum."""
-    assert lines()[0].startswith(b'{"version":1,"revision":"0010","database":"sqlite","made_at":"2026-01-14T10:00:00Z"')
+    assert lines()[0].startswith(
+        b'{"format":"collector-export","version":1,"revision":"0010","database":"sqlite","made_at":"2026-01-14T10:00:00Z"'
+    )
     assert lines()[-2:] == [
         b"[7]",
         b'{"table":"last","rows":1,"sha256":"%s"}' % hashlib.sha256(b"[7]\n").hexdigest().encode(),
@@ -138,7 +140,11 @@ def _refusals() -> Iterator[tuple[str, bytes, str]]:
     head, *rest = lines()
     yield "not gzip", b"SQLite format 3\0" + bytes(100), "This is no export of a collector: the file is damaged"
     yield "nothing", b"", "This is no export of a collector: the file ends too early"
-    yield "another program's", gzipped(b'{"format":"dump","version":1}'), "This is no export of a collector: Invalid enum value"
+    yield (
+        "another program's",
+        gzipped(b'{"format":"dump","version":1}'),
+        "This is no export of a collector: Invalid value 'dump'",
+    )
     yield "a later format", gzipped(head.replace(b'"version":1', b'"version":2'), *rest), "This export has format 2, and this"
     yield (
         "fewer than none",

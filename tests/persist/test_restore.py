@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -70,6 +71,18 @@ def test_what_was_there_is_kept(database: Path, backup: Path, tmp_path: Path) ->
     assert stat.S_IMODE((killed / "collector.db").stat().st_mode) == 0o600
     assert names(killed) == ["aside.db", "collector.db"]
     assert backup.is_file()
+
+
+def test_it_is_kept_where_a_file_has_one_name(database: Path, backup: Path) -> None:
+    """Where the old database cannot get a second name, as from one file system to another, it is kept as a copy."""
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        aside = Path(elsewhere) / "aside.db"
+        assert Path(elsewhere).stat().st_dev != database.stat().st_dev
+
+        assert put_in_place(backup, database, aside=aside)
+
+        assert keys(aside) == ["old", "new"]
+    assert keys(database) == ["old"]
 
 
 def test_a_damaged_database_is_kept_too(database: Path, backup: Path, tmp_path: Path) -> None:
