@@ -81,7 +81,7 @@ def import_command(args: argparse.Namespace) -> int:
             )
         with nullcontext() if settings.pg_connection_url else only_one(settings.data_dir), progress(sys.stderr) as show:
             with_database(_import(settings.database_url, archive, show))
-    print(f"Imported {_sum(archive.head)}, exported from {archive.head.database} at {archive.head.made_at[:20]}.")
+    print(f"Imported {_sum(archive.head)}, exported from {archive.head.database} at {archive.head.made_at}.")
     return 0
 
 

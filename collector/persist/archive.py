@@ -46,7 +46,7 @@ class Head(msgspec.Struct, frozen=True, tag_field="format", tag=FORMAT):
     version: int
     revision: str  # the last migration that was applied
     database: Literal["sqlite", "postgresql"]
-    made_at: str  # RFC 3339, UTC
+    made_at: Annotated[str, msgspec.Meta(pattern=r"^[0-9TZ:-]{1,20}$")]  # RFC 3339, UTC, whole seconds
     made_by: str  # the version of the collector
     tables: tuple[TableHead, ...]
 
@@ -165,6 +165,11 @@ class ArchiveReader:
         raise InvalidInput(where, "a line is too long" if len(line) == longest else "the file ends too early")
 
 
+def printable(text: str) -> str:
+    """Words that may quote what stands in a file, for a terminal that does as control characters say."""
+    return "".join(character if character.isprintable() else "?" for character in text)
+
+
 def _head(line: bytes) -> Head:
     where = "This is no export of a collector:"
     try:
@@ -173,7 +178,7 @@ def _head(line: bytes) -> Head:
             raise InvalidInput(f"This export has format {known.version}, and this collector knows format {VERSION} only.")
         head = msgspec.json.decode(line, type=Head)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InvalidInput(where, str(error)) from error
+        raise InvalidInput(where, printable(str(error))) from error
     for table in head.tables:
         if len(set(table.columns)) != len(table.columns) or not table.columns:
             raise InvalidInput(f"The columns of table {table.name[:63]!a} are none, or not told apart.")

@@ -28,7 +28,7 @@ from sqlalchemy.exc import StatementError
 
 # Every file that declares tables: whoever adds one adds it here, or tests/persist/test_moving.py says what is missing.
 from collector.persist import aibridge_tables, csp_tables, history_tables, telemetry_tables
-from collector.persist.archive import VERSION, ArchiveReader, ArchiveWriter, Head, Row, TableHead
+from collector.persist.archive import VERSION, ArchiveReader, ArchiveWriter, Head, Row, TableHead, printable
 from collector.persist.engine import SCHEMA, storage_failed
 from collector.persist.isolation import words
 from collector.persist.tables import metadata
@@ -161,7 +161,7 @@ def _fill(connection: Connection, table: Table, its: TableHead, archive: Archive
             if storage_failed(error):
                 raise
             raise InvalidInput(
-                f"Table {its.name}, rows {done + 1} to {done + len(batch)}:", f"not taken: {words(error)}"
+                f"Table {its.name}, rows {done + 1} to {done + len(batch)}:", f"not taken: {printable(words(error))}"
             ) from error
         done += len(batch)
         show(its, done)
