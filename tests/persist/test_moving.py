@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import shutil
 import sqlite3
@@ -17,8 +18,10 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
+from collector.persist import migrate
+from collector.persist.archive import ArchiveReader, TableHead
 from collector.persist.engine import Store, open_store
-from collector.persist.moving import tables
+from collector.persist.moving import read_archive, tables
 from collector.wire.errors import Conflict, InvalidInput, NotReady
 from tests.persist.moved import contents, exported, fill_every_table, import_into
 from tests.postgres import PostgresServer
@@ -129,6 +132,33 @@ def test_no_table_is_forgotten(migrated_file: Path) -> None:
     for table in tables():
         for key in table.foreign_keys:
             assert known.index(key.column.table.name) < known.index(table.name)
+
+
+async def test_nobody_writes_or_sees_half_an_import(postgres: PostgresServer, migrated_template: str, tmp_path: Path) -> None:
+    """While PostgreSQL is filled others read the empty tables, and a service that starts waits with its first row."""
+    url = postgres.fresh_url(copy_of=migrated_template)
+    name = url.rpartition("/")[2].partition("?")[0]
+    seen: list[str] = []
+
+    def meanwhile(table: TableHead, _done: int) -> None:
+        if table.name != "meta":
+            return
+        with pytest.raises(subprocess.CalledProcessError) as refused:
+            postgres.psql(name, "SET lock_timeout = '50ms'; INSERT INTO collector.meta VALUES ('first_start', '1')")
+        seen.extend([postgres.psql(name, "SELECT count(*) FROM collector.meta").strip(), refused.value.stderr])
+
+    source = open_store(f"sqlite:///{tmp_path / 'source.db'}")
+    await migrate.upgrade(f"sqlite:///{tmp_path / 'source.db'}")
+    await source.transact(fill_every_table)
+    archive = io.BytesIO(await source.read(exported))
+    await source.close()
+    target = open_store(url)
+    await target.transact(lambda c: read_archive(c, ArchiveReader(archive), current=True, show=meanwhile))
+    await target.close()
+
+    assert seen[0] == "0"
+    assert "lock timeout" in seen[1]
+    assert postgres.psql(name, "SELECT count(*) FROM collector.meta").strip() == "3"
 
 
 async def test_only_an_empty_database_is_filled(target: Store, archive: bytes) -> None:
