@@ -180,7 +180,7 @@ def test_an_import_is_not_into_a_database_in_use(data: Path, tmp_path: Path, cap
     assert deployments(data) == [("d-1",)]
 
 
-@pytest.mark.parametrize("content", [b"", b"no export", gzip.compress(b"{}\n")])
+@pytest.mark.parametrize("content", [b"", b"no export", gzip.compress(b"{}\n")], ids=["empty", "text", "packed"])
 def test_what_is_no_export_makes_no_database(content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """It is refused before anything is opened."""
     (tmp_path / "file").write_bytes(content)
