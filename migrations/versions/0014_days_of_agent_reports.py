@@ -50,8 +50,11 @@ def downgrade() -> None:
 def _days() -> list[int]:
     """Those of which there are reports, and the next ones, counted from the epoch. What lies far away goes astray."""
     connection = op.get_bind()
-    today = connection.scalar(sa.text(f"SELECT CAST(extract(epoch FROM now()) * 1000 AS BIGINT) / {DAY_MS}"))
-    found = set(connection.scalars(sa.text(f"SELECT DISTINCT received_at / {DAY_MS} FROM agent_stats_before")))
+    today = connection.scalar(sa.text("SELECT CAST(extract(epoch FROM now()) AS BIGINT)")) * 1000 // DAY_MS
+    received = sa.text("SELECT DISTINCT received_at / :day FROM agent_stats_before").bindparams(
+        sa.bindparam("day", DAY_MS, sa.BigInteger())
+    )
+    found = set(connection.scalars(received))
     return sorted({day for day in found if today - FAR <= day <= today + AHEAD} | {today + ahead for ahead in range(AHEAD + 1)})
 
 
@@ -63,6 +66,6 @@ def _set_aside() -> None:
 
 
 def _move_back() -> None:
-    op.execute(f"INSERT INTO agent_stats ({COLUMNS}) SELECT {COLUMNS} FROM agent_stats_before")
+    op.execute(f"INSERT INTO agent_stats ({COLUMNS}) SELECT {COLUMNS} FROM agent_stats_before")  # noqa: S608 — ours
     op.execute("ALTER SEQUENCE agent_stats_id_seq OWNED BY agent_stats.id")
     op.execute("DROP TABLE agent_stats_before")
