@@ -12,44 +12,18 @@ import json
 import os
 import platform
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.postgres import free_port
+from benchmarks.servers import HERE, Load, Server, bare, collector, load
 
-HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
 README = HERE / "README.md"
 ROUNDS, SECONDS, WARM_SECONDS = 5, 5, 2
-SECRETS = "first-start-secrets.json"
-
-
-class Load(NamedTuple):
-    """One round of load on one server."""
-
-    per_second: float
-    p50_ms: float
-    p99_ms: float
-    failed: int
-    cpu_us: float  # of the server, user and system, a request
-
-
-class Server(NamedTuple):
-    """Something that takes reports."""
-
-    name: str
-    url: str
-    pid: int
 
 
 class Comparison(NamedTuple):
@@ -79,8 +53,8 @@ def main() -> int:
     args = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: make test-deps installs it")
-    with tempfile.TemporaryDirectory() as directory, _bare() as bare, _collector(Path(directory)) as collector:
-        results = [_compared(bare, collector, n, args.rounds, args.seconds) for n in (64, 256)]
+    with tempfile.TemporaryDirectory() as directory, bare() as limit, collector(Path(directory)) as ours:
+        results = [_compared(limit, ours, n, args.rounds, args.seconds) for n in (64, 256)]
     text = _table(results)
     print(text)
     if args.write:
@@ -88,90 +62,17 @@ def main() -> int:
     return 0
 
 
-def _compared(bare: Server, collector: Server, connections: int, rounds: int, seconds: int) -> Comparison:
+def _compared(limit: Server, ours: Server, connections: int, rounds: int, seconds: int) -> Comparison:
     comparison = Comparison(connections, [], [])
-    for server in (bare, collector):
-        _load(server, connections, WARM_SECONDS)
+    for server in (limit, ours):
+        load(server, connections, WARM_SECONDS)
     for number in range(rounds):
         # The order turns with every round: neither is always the one that finds the machine rested.
-        for server in (bare, collector) if number % 2 else (collector, bare):
-            (comparison.bare if server is bare else comparison.collector).append(_load(server, connections, seconds))
+        for server in (limit, ours) if number % 2 else (ours, limit):
+            (comparison.bare if server is limit else comparison.collector).append(load(server, connections, seconds))
         ratios = f"ratio {comparison.ratios[-1]:.3f}, by processor time {comparison.cpu_ratios[-1]:.3f}"
         print(f"{connections} connections, round {number + 1}: {ratios}", file=sys.stderr)
     return comparison
-
-
-def _load(server: Server, connections: int, seconds: int) -> Load:
-    before = _cpu_seconds(server.pid)
-    script = str(HERE / "wrk" / "legacy.lua")
-    command = [*_pinned(-1), "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, server.url]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = _cpu_seconds(server.pid) - before
-    result = next(line for line in printed.splitlines() if line.startswith("RESULT")).split()[1:]
-    requests, microseconds, p50, p99, failed = map(int, result)
-    return Load(requests / microseconds * 1e6, p50 / 1000, p99 / 1000, failed, used / requests * 1e6)
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _pinned(core: int) -> list[str]:
-    """What pins a command to the first (0) or last (-1) core that we may use."""
-    return ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[core])]
-
-
-@contextmanager
-def _bare() -> Iterator[Server]:
-    port = free_port()
-    with _process([sys.executable, str(HERE / "bare.py"), str(port)], dict(os.environ)) as pid:
-        url = f"http://127.0.0.1:{port}/csp/reports"
-        _wait(url, any_answer=True)  # it takes no GET
-        yield Server("bare handler", url, pid)
-
-
-@contextmanager
-def _collector(data: Path) -> Iterator[Server]:
-    port, metrics = free_port(), free_port()
-    env = {
-        **os.environ,
-        "COLLECTOR_DATA_DIR": str(data),
-        "COLLECTOR_INGEST_RATE_LIMIT": str(10**9),  # the budget is looked at, and never used up
-        "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
-        "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{metrics}",
-        "CODER_LOGGING_HUMAN": str(data / "log"),
-    }
-    with _process([sys.executable, "-m", "collector", "serve"], env) as pid:
-        url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/readyz")
-        key = json.loads((data / SECRETS).read_text())["browser_key"]
-        yield Server("collector", f"{url}/csp/reports?key={key}", pid)
-
-
-@contextmanager
-def _process(command: list[str], env: dict[str, str]) -> Iterator[int]:
-    process = subprocess.Popen([*_pinned(0), *command], env=env, stdout=subprocess.DEVNULL)
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
-
-
-def _wait(address: str, *, any_answer: bool = False) -> None:
-    """Return once ``address`` answers 200, or answers at all."""
-    for _ in range(300):
-        try:
-            with urllib.request.urlopen(address):
-                return
-        except urllib.error.HTTPError:
-            if any_answer:
-                return
-        except OSError:
-            pass
-        time.sleep(0.1)
-    raise TimeoutError(f"{address} did not answer within 30 s")
 
 
 def _table(results: list[Comparison]) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import functools
 import random
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from datetime import timedelta
+from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
-from collector import about, entrance, telemetry, upkeep
+from collector import about, buffer, entrance, telemetry, upkeep
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.prices import read_prices
@@ -29,24 +28,25 @@ from collector.http.appkeys import (
     COUNTED,
     CREDENTIALS,
     DEPLOYMENT,
+    LEADERSHIP,
     NOISE,
     NOW,
     OPENAPI,
     SCHEDULE,
+    SINK,
     SNAPSHOTS,
     STORE,
     UPDATE_CHECK,
     WRITER,
 )
-from collector.http.auth import REFRESH_KEYS_S
 from collector.http.errors import errors_middleware, json_bytes
 from collector.http.front import Door
 from collector.http.guard import Guard
 from collector.http.limits import Budget
 from collector.http.observe import observing
-from collector.http.tls import Certificates
 from collector.ingest import aibridge, csp
 from collector.ingest.clients import Clients
+from collector.jobs import CANARY, CERTIFICATES, ROWS, jobs
 from collector.normalize.csp import Remembered
 from collector.outbound import canary, updatecheck
 from collector.pages import session
@@ -57,16 +57,16 @@ from collector.persist import telemetry as telemetry_rows
 from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
+from collector.persist.leadership import Leadership
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, own_browser_key, service_secret
 from collector.persist.partitions import make_ahead
 from collector.persist.projects import ensure_browser_key, project_by_name
 from collector.persist.writer import Writer
 from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
-from collector.rollup.retention import purge
-from collector.rollup.schedule import Job, Schedule
-from collector.rollup.snapshot import Snapshots, refresh
-from collector.rollup.store_cap import StoreCap, StoreState
+from collector.rollup.schedule import Schedule
+from collector.rollup.snapshot import Snapshots
+from collector.rollup.store_cap import StoreCap
 from collector.rollup.violation_counts import CountedViolations
 from collector.routes import ROUTES
 from collector.serve import aibridge as aibridge_usage
@@ -79,20 +79,10 @@ from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.inventory import TelemetryIntake, TelemetryServer
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
-NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
-CAP_EVERY = timedelta(seconds=10)
-CERTIFICATES_EVERY = timedelta(seconds=10)
-MS = timedelta(milliseconds=1)
-PURGE_EVERY = timedelta(minutes=10)
-FOLLOW_EVERY = timedelta(seconds=10)
-
-ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
-CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
-CANARY: web.AppKey[canary.Canary] = web.AppKey("canary", canary.Canary)  # unless it is off
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 # What the Prometheus listener reads.
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, CAP, NOISE, NOW, AI_USE, CANARY_AT, COUNTED, exporter.EXPORTER)
+SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, LEADERSHIP, CAP, NOISE, NOW, AI_USE, CANARY_AT, COUNTED, exporter.EXPORTER)
 
 
 async def create_app(
@@ -119,19 +109,19 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
-    app[exporter.EXPORTER] = exporter.Exporter()
-    app[COUNTED] = CountedViolations()
+    app[exporter.EXPORTER], app[COUNTED] = exporter.Exporter(), CountedViolations()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     await _set_up_canary(app, settings)
     app[ROWS] = rows = CspRows(new_violations=settings.csp_new_violations)
-    app[WRITER] = _writer(settings, store, rows)
+    _set_up_writer(settings, app, rows)
     about.tell(app, loaded, VERSION)
     app[OPENAPI] = _described()
     own = UpdateCheck(current=True, version=VERSION, url=app[BUILD_INFO].external_url)
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer
-    app[SCHEDULE] = Schedule(list(_jobs(settings, app, rows, checker)), clock=now)
+    app[LEADERSHIP] = _leadership(settings, app)
+    app[SCHEDULE] = Schedule(list(jobs(settings, app, checker)), clock=now, leads=lambda: app[LEADERSHIP].leads)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(
         access_url=settings.access_url or None,
@@ -177,7 +167,8 @@ async def _migrated_store(settings: Settings, *, now: Callable[[], int]) -> Stor
     if not settings.pg_connection_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate.upgrade(settings.database_url)
-    store = open_store(settings.database_url, pool_size=settings.pg_conn_max_open, idle=settings.idle_connections)
+    pool, idle = settings.pg_conn_max_open, settings.idle_connections
+    store = open_store(settings.database_url, pool_size=pool, idle=idle, measured=settings.prometheus_collect_db_metrics)
     await store.transact(partial(make_ahead, now=now()))  # retention does it too, but may be behind the first reports
     return store
 
@@ -192,9 +183,9 @@ def _admin_token(settings: Settings) -> str | None:
         raise InvalidOption(f"COLLECTOR_ADMIN_TOKEN_FILE: cannot read {settings.admin_token_file}: {reason}") from error
 
 
-def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
-    return Writer(
-        store,
+def _set_up_writer(settings: Settings, app: web.Application, rows: CspRows) -> None:
+    app[WRITER] = Writer(
+        app[STORE],
         {
             CspIntake: rows.store,
             AgentReport: agentstats_rows.store,
@@ -206,6 +197,12 @@ def _writer(settings: Settings, store: Store, rows: CspRows) -> Writer:
         submit_timeout=settings.submit_timeout.total_seconds(),
         ended=rows.ended,
     )
+    buffer.prepare(app, settings)
+
+
+def _leadership(settings: Settings, app: web.Application) -> Leadership:
+    alone = app[STORE].dialect == "sqlite"  # its file is locked
+    return Leadership(app[STORE], app[WRITER].write, ttl=settings.lease_ttl.total_seconds(), alone=alone)
 
 
 def _latency(settings: Settings, store: Store) -> Latency:
@@ -220,6 +217,7 @@ async def _set_up_aibridge(app: web.Application, settings: Settings, prices: Pri
         enabled=settings.aibridge_enabled,
         store_prompts=settings.aibridge_store_prompts,
         structured_logging=settings.aibridge_structured_logging,
+        kept_ms=upkeep.retentions(settings).aibridge,
     )
 
 
@@ -231,66 +229,28 @@ async def _set_up_canary(app: web.Application, settings: Settings) -> None:
         app[CANARY_AT] = lambda: bird.last_success_at
 
 
-def _jobs(settings: Settings, app: web.Application, rows: CspRows, checker: updatecheck.Checker) -> Iterable[Job]:
-    """Everything that is done on a schedule."""
-    store, writer, now, cap = app[STORE], app[WRITER], app[NOW], app[CAP]
-    interval = settings.agent_stat_refresh_interval
-
-    async def measure() -> None:
-        rows.refuse_new = cap.measure(await store.size_bytes()) is not StoreState.OPEN
-        writer.refusing = cap.state is StoreState.CLOSED
-
-    async def keep_house() -> None:
-        await purge(writer.write, upkeep.retentions(settings), now=now())
-
-    yield Job(
-        "snapshot",
-        lambda: refresh(
-            store,
-            writer.write,
-            app[SNAPSHOTS],
-            app[DEPLOYMENT],
-            now=now,
-            interval_ms=interval // MS,
-        ),
-        interval,
-    )
-    yield Job("violation counts", lambda: app[COUNTED].read(store, now=now), interval)
-    yield Job("ai use", lambda: app[AI_USE].read(store, now=now), interval)
-    yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S))
-    yield Job("token use", lambda: app[CREDENTIALS].note_use(writer.write), NOTE_USE_EVERY)
-    if CERTIFICATES in app:
-        yield Job("certificates", app[CERTIFICATES].reload, CERTIFICATES_EVERY)
-    yield Job("erasures", lambda: telemetry.learn_erased(app), telemetry.ERASURES_EVERY)
-    if CANARY in app:
-        yield Job("canary", app[CANARY].run, canary.LOOK_EVERY)
-    yield Job("cap", measure, CAP_EVERY)
-    yield Job("facets", lambda: rows.flush(writer.write), FOLLOW_EVERY)
-    yield Job("retention", keep_house, PURGE_EVERY)
-    yield Job("noise", lambda: upkeep.follow_noise(store, writer, app[NOISE]), PURGE_EVERY)
-    if settings.feed_url:
-        yield Job("update check", checker.check, updatecheck.EVERY)
-    yield from upkeep.alerting(settings, store, writer, now=now)
-    yield from upkeep.coder_metrics(settings, app)
-    yield from upkeep.polling(settings, writer, app[SNAPSHOTS], now=now)
-
-
 async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
     """The door, and the key that stands for a signed-in user who tries it out."""
     clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
     project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
     own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    parts = app[WRITER], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
+    parts = app[SINK], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
     return csp.CspDoor(*parts, own=own, now=app[NOW], chance=random.random, version=VERSION)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
-    """The writer first and last: jobs and requests write through it until they have ended."""
+    """The writer first and last: jobs and requests write through it until they have ended.
+
+    The lease is held before the first job looks whether it is, and until the last has ended.
+    """
+    schedule = app[SCHEDULE]
     app[WRITER].start()
-    app[SCHEDULE].start()
-    yield
-    await app[SCHEDULE].stop()
-    await app[WRITER].close()
+    async with buffer.running(app):
+        await app[LEADERSHIP].start(begun=schedule.begin_to_lead, ended=schedule.cease_to_lead)
+        schedule.start()
+        yield
+        await schedule.stop()
+        await app[LEADERSHIP].stop()
     await upkeep.last_flush(app[ROWS], app[STORE])
     await app[STORE].close()
 

@@ -22,11 +22,11 @@ from collector.outbound.webhooks import Webhook, tell
 from collector.outbound.workspace_groups import COUNT_EVERY, WorkspaceCounter
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
-from collector.persist.writer import Writer
+from collector.persist.leadership import Write
 from collector.rollup.coder_metrics import coder_moment
 from collector.rollup.noise import begin_rejudging, rejudge
 from collector.rollup.retention import Retentions
-from collector.rollup.schedule import Job
+from collector.rollup.schedule import By, Job
 from collector.rollup.snapshot import Snapshots
 from collector.serve.coder_families import Wanted
 from collector.serve.exporter import EXPORTER
@@ -72,9 +72,9 @@ async def noise_in_effect(settings: Settings, store: Store) -> NoiseFilter:
     return noise
 
 
-async def follow_noise(store: Store, writer: Writer, noise: NoiseFilter) -> None:
+async def follow_noise(store: Store, write: Write, noise: NoiseFilter) -> None:
     """Judge stored violations by ``noise``, as far as they have not been."""
-    await rejudge(store, writer.write, digests(noise), partial(Rejudge, noise))
+    await rejudge(store, write, digests(noise), partial(Rejudge, noise))
 
 
 async def last_flush(rows: CspRows, store: Store) -> None:
@@ -88,7 +88,7 @@ async def last_flush(rows: CspRows, store: Store) -> None:
         log.warning("facets are behind by the last seconds", error=type(error).__name__)
 
 
-def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[[], int]) -> Iterator[Job]:
+def alerting(settings: Settings, store: Store, write: Write, *, now: Callable[[], int]) -> Iterator[Job]:
     """The job that posts alerts, when there is a webhook."""
     if not settings.alert_webhook_url:
         return
@@ -99,14 +99,14 @@ def alerting(settings: Settings, store: Store, writer: Writer, *, now: Callable[
         digest_ms=settings.alert_digest // timedelta(milliseconds=1),
         rules=AlertRules(reports=settings.alert_reports, clients=settings.alert_clients, trend=settings.alert_trend),
     )
-    yield Job("alerts", partial(tell, webhook, store.read, writer.write, now=now, random=random.random), ALERT_EVERY)
+    yield Job("alerts", partial(tell, webhook, store.read, write, now=now, random=random.random), ALERT_EVERY, By.LEADER)
 
 
 def coder_metrics(settings: Settings, app: web.Application) -> Iterator[Job]:
     """The job that makes the metrics under Coder's names, when they are asked for: as often as snapshots."""
     if settings.coder_metrics:
         wanted = Wanted(settings.prometheus_collect_agent_stats, settings.prometheus_aggregate_agent_stats_by)
-        yield Job("coder metrics", partial(make_coder_metrics, app, wanted), settings.agent_stat_refresh_interval)
+        yield Job("coder metrics", partial(make_coder_metrics, app, wanted), settings.agent_stat_refresh_interval, By.EVERY)
 
 
 async def make_coder_metrics(app: web.Application, wanted: Wanted) -> None:
@@ -127,8 +127,9 @@ def _username(identities: Identities, agent: Agent) -> str:
     return agent.username or kept if identities.kept is UserIdentity.PLAIN else kept
 
 
-def polling(settings: Settings, writer: Writer, snapshots: Snapshots, *, now: Callable[[], int]) -> Iterator[Job]:
+def polling(settings: Settings, write: Write, snapshots: Snapshots, *, now: Callable[[], int]) -> Iterator[Job]:
     """Two jobs for each Coder server that is asked: one for its stats, one for its workspaces."""
     for number, upstream in enumerate(settings.upstreams):
-        yield Job(f"upstream {number} workspaces", WorkspaceCounter(upstream, writer.write, now=now).run, COUNT_EVERY)
-        yield Job(f"upstream {number}", Poller(upstream, writer.write, snapshots.said, now=now).run, LOOK_WHAT_IS_DUE_EVERY)
+        poller, counter = Poller(upstream, write, snapshots.said, now=now), WorkspaceCounter(upstream, write, now=now)
+        yield Job(f"upstream {number} workspaces", counter.run, COUNT_EVERY, By.LEADER)
+        yield Job(f"upstream {number}", poller.run, LOOK_WHAT_IS_DUE_EVERY, By.LEADER)

@@ -19,11 +19,21 @@ NOW = Row(
             f" / sum(increase(collector_http_requests_total{{{INTAKE}}}[$__range]))",
             unit="percentunit",
             steps=((0.001, "orange"), (0.01, "red")),
+            width=3,
         ),
         number(
             "Waiting",
             "Reports and rows that wait for their commit; COLLECTOR_QUEUE_LIMIT is where 503 begins.",
             "sum(collector_queue_reports)",
+            width=3,
+        ),
+        number(
+            "Oldest waiting",
+            "How long the oldest of them has waited, at the worst of the last minutes.",
+            "max(max_over_time(collector_queue_oldest_seconds[$__rate_interval]))",
+            unit="s",
+            steps=((0.5, "orange"), (2, "red")),
+            width=3,
         ),
         number(
             "Slowest commit",
@@ -31,6 +41,7 @@ NOW = Row(
             "histogram_quantile(0.99, sum by (le) (rate(collector_commit_seconds_bucket[$__rate_interval])))",
             unit="s",
             steps=((0.5, "orange"), (2, "red")),
+            width=3,
         ),
         number(
             "Store",
@@ -38,6 +49,7 @@ NOW = Row(
             "max(collector_store_bytes / (collector_store_limit_bytes > 0))",
             unit="percentunit",
             steps=((0.85, "orange"), (1, "red")),
+            width=3,
         ),
         number(
             "Oldest job",
@@ -45,6 +57,15 @@ NOW = Row(
             'max(collector_job_age_seconds{job!="update check"})',
             unit="s",
             steps=((900, "orange"), (1800, "red")),
+            width=3,
+        ),
+        number(
+            "Last backup",
+            "Time since the newest backup. Empty when none was ever noted.",
+            "time() - max(collector_last_backup_timestamp_seconds)",
+            unit="s",
+            steps=((129_600, "orange"), (172_800, "red")),
+            width=3,
         ),
         number(
             "Canary",
@@ -52,6 +73,7 @@ NOW = Row(
             "time() - max(collector_canary_last_success_timestamp_seconds)",
             unit="s",
             steps=((180, "orange"), (300, "red")),
+            width=3,
         ),
     ),
 )
@@ -124,6 +146,24 @@ WRITER = Row(
             ("sum by (instance) (collector_queue_reports)", "{{instance}}"),
         ),
         over_time(
+            "Oldest waiting",
+            "How long the oldest of them has waited for its commit. Senders wait as long for their answer.",
+            ("max by (instance) (max_over_time(collector_queue_oldest_seconds[$__rate_interval]))", "{{instance}}"),
+            unit="s",
+        ),
+        over_time(
+            "Waiting in the stream",
+            "Age of the oldest message that is not stored, as each collector last saw it. 0 without COLLECTOR_NATS_URL.",
+            ("max by (instance) (collector_stream_oldest_seconds)", "{{instance}}"),
+            unit="s",
+        ),
+        over_time(
+            "Time in queries",
+            "Seconds a second of the ten families that take most. Empty without CODER_PROMETHEUS_COLLECT_DB_METRICS.",
+            ("topk(10, sum by (query) (rate(collector_db_query_seconds_sum[$__rate_interval])))", "{{query}}"),
+            unit="s",
+        ),
+        over_time(
             "Store",
             "Space that the data takes up, and the cap if there is one.",
             ("max(collector_store_bytes)", "taken"),
@@ -143,6 +183,11 @@ JOBS = Row(
     "Jobs and process",
     (
         table("Jobs", "Seconds since each job last succeeded.", "max by (job) (collector_job_age_seconds)", unit="s"),
+        over_time(
+            "Leader",
+            "1 at the replica that does the jobs of all. Without one no snapshot is built and no alert posted.",
+            ("max by (instance) (collector_leader)", "{{instance}}"),
+        ),
         over_time(
             "Time of jobs",
             "How long the last run of each job took.",

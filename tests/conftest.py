@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 
 from collector.persist.engine import Store, open_store
 from collector.persist.migrate import upgrade
@@ -16,6 +17,9 @@ from tests.inside import Inside, running
 from tests.postgres import PostgresServer, start_postgres
 
 pytest_plugins = ["tests.require_all"]
+
+# As the service does. With every local of every frame, which is what structlog prints of itself, an error takes a second.
+structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(bool_as_flag=False)])
 
 # The floor that knows of the kinds of database is tested on both each time.
 STORAGE = "persist"

@@ -78,6 +78,21 @@ async def running(
     database_url: str, data: Path, now: Callable[[], int] = wall_clock, /, **options: str
 ) -> AsyncIterator[Inside]:
     """A collector on an empty database, with ``options`` from the environment on top of free ports."""
+    async with _listening(database_url, data, now, options) as (app, url, metrics, client):
+        yield Inside(app, url, metrics, app[FIRST][0], client)
+
+
+@asynccontextmanager
+async def running_beside(first: Inside, database_url: str, data: Path, /, **options: str) -> AsyncIterator[Inside]:
+    """Another collector on the database that ``first`` has made its own."""
+    async with _listening(database_url, data, first.app[NOW], options) as (app, url, metrics, client):
+        yield Inside(app, url, metrics, first.secrets, client)
+
+
+@asynccontextmanager
+async def _listening(
+    database_url: str, data: Path, now: Callable[[], int], options: dict[str, str]
+) -> AsyncIterator[tuple[web.Application, str, str, aiohttp.ClientSession]]:
     http, prometheus = free_port(), free_port()
     env = {
         "COLLECTOR_DATA_DIR": str(data),
@@ -90,4 +105,4 @@ async def running(
     loaded = load({}, env)
     app = await create_app(loaded, now=now)
     async with listening(app, loaded.settings) as addresses, aiohttp.ClientSession(addresses.own) as client:
-        yield Inside(app, addresses.own, f"http://127.0.0.1:{prometheus}/metrics", app[FIRST][0], client)
+        yield app, addresses.own, f"http://127.0.0.1:{prometheus}/metrics", client

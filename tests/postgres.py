@@ -32,7 +32,8 @@ class PostgresServer:
     def start(self) -> None:
         """Serve, for the first time or again, and return when it answers."""
         settings = [argument for setting in self.settings for argument in ("-c", setting)]
-        where: list[str | Path] = ["-D", self.directory / "data", "-p", str(self.port), "-h", "127.0.0.1", "-k", self.directory]
+        data, sockets = str(self.directory / "data"), str(self.directory)
+        where = ["-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", sockets]
         with (self.directory / "log").open("ab") as log:
             command: list[str | Path] = [*UNPRIVILEGED, self.binaries / "postgres", *where, *settings]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 from sqlalchemy import Connection, func, select
 
-from collector.app import ROWS
 from collector.http.appkeys import NOW, STORE, WRITER
+from collector.jobs import ROWS
 from collector.normalize.csp import arrived
 from collector.normalize.fingerprint import fingerprint
 from collector.persist.csp import CspRows

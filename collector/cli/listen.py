@@ -13,12 +13,13 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
-from collector.app import CANARY, CERTIFICATES, create_metrics_app, doors
+from collector.app import create_metrics_app, doors
 from collector.config.settings import Settings
 from collector.config.values import HostPort
 from collector.entrance import VERSION
 from collector.http.connection import Runner
 from collector.http.front import install
+from collector.jobs import CANARY, CERTIFICATES
 from collector.wire.errors import InvalidOption
 
 KEEPALIVE_S = 75  # longer than what proxies keep their connections for, so that it is they who close them

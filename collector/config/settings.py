@@ -33,6 +33,7 @@ class Settings:
     prometheus_enable: bool
     prometheus_address: HostPort
     prometheus_collect_agent_stats: bool
+    prometheus_collect_db_metrics: bool
     prometheus_aggregate_agent_stats_by: tuple[str, ...]  # of agent_name, template_name, username, workspace_name
     coder_metrics: bool  # whether they are served under Coder's names too
     agent_stat_refresh_interval: timedelta
@@ -87,6 +88,7 @@ class Settings:
     queue_limit: int  # reports and rows that wait for their commit
     submit_timeout: timedelta
     shutdown_timeout: timedelta
+    lease_ttl: timedelta  # how long the leader leads without renewing
     max_store_bytes: int  # 0: no cap
     agent_stats_retention: timedelta
     csp_new_violations: int  # of a project in an hour; 0: any number
@@ -115,6 +117,11 @@ class Settings:
     inventory_retention: timedelta
     user_identity: str  # plain, pseudonym or none
     telemetry_forward_url: str = field(repr=False)  # may hold a password; "" when telemetry goes nowhere else
+    nats_url: tuple[str, ...] = field(repr=False)  # may hold passwords; empty: there is no stream
+    nats_credentials: str  # a path; "" when not set
+    nats_stream: str
+    nats_replicas: int
+    nats_max_bytes: int
     deployment_sources: Mapping[str, str]  # by deployment: auto, reports, upstream or telemetry
 
     @property

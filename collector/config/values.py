@@ -178,6 +178,13 @@ def _read_http_url(text: str) -> str:
     return text
 
 
+def _read_nats_url(text: str) -> str:
+    parts = urlsplit(read_url(text.strip()))
+    if parts.scheme not in ("nats", "tls") or not parts.hostname or re.search(r"[\s\\]", text.strip()):
+        raise ValueError("is not a URL that begins with nats:// or tls:// and names a host")
+    return text.strip()
+
+
 def _read_header(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", text.strip()):
         raise ValueError("is not the name of a header")
@@ -226,6 +233,7 @@ EMPTY: Mapping[OptionType, Any] = {OptionType.INT: 0, OptionType.DURATION: timed
 FORMATS: Mapping[str, Callable[[str], Any]] = {
     "host:port": read_host_port,
     "http-url": _read_http_url,
+    "nats-url": _read_nats_url,
     "header": _read_header,
     "cidr": _read_cidr,
     "uuid": read_uuid,

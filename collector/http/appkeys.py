@@ -12,6 +12,8 @@ from collector.normalize.filters import NoiseFilter
 from collector.normalize.identity import Identities
 from collector.normalize.tokens import Lifetimes
 from collector.persist.engine import Store
+from collector.persist.leadership import Leadership
+from collector.persist.sink import Sink
 from collector.persist.writer import Writer
 from collector.rollup.agentmetrics import AgentMetrics
 from collector.rollup.aibridge_recent import RecentUse
@@ -24,6 +26,7 @@ from collector.wire.general import BuildInfo, UpdateCheck
 
 STORE: web.AppKey[Store] = web.AppKey("store", Store)
 WRITER: web.AppKey[Writer] = web.AppKey("writer", Writer)
+SINK: web.AppKey[Sink] = web.AppKey("sink", object)  # type: ignore[arg-type]  # what intake submits to: the writer, or what is before it
 CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
 SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
@@ -31,6 +34,7 @@ COUNTED: web.AppKey[CountedViolations] = web.AppKey("counted", CountedViolations
 AI_USE: web.AppKey[RecentUse] = web.AppKey("ai_use", RecentUse)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
+LEADERSHIP: web.AppKey[Leadership] = web.AppKey("leadership", Leadership)
 NOISE: web.AppKey[NoiseFilter] = web.AppKey("noise", NoiseFilter)  # the rules in effect
 DEPLOYMENT: web.AppKey[str] = web.AppKey("deployment", str)  # the collector's own deployment id
 IDENTITIES: web.AppKey[Identities] = web.AppKey("identities", Identities)

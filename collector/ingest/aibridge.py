@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -29,12 +30,16 @@ MAX_REJECTED = 1_000  # listed; further ones are counted
 
 
 class Aibridge(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether and how records are taken: what the hashes are keyed with, whether texts are kept and records logged."""
+    """Whether and how records are taken: what the hashes are keyed with, whether texts are kept and records logged.
+
+    ``kept_ms`` is for how long records are kept: what is older may have been here before, and is not counted for good.
+    """
 
     enabled: bool
     secret: bytes
     store_prompts: bool
     structured_logging: bool
+    kept_ms: int
 
 
 AIBRIDGE: web.AppKey[Aibridge] = web.AppKey("aibridge", Aibridge)
@@ -91,14 +96,16 @@ async def _commit(request: web.Request, records: list[AibridgeRecord], receipt: 
         return
     caller = request[CALLER]
     deployment = caller.deployment if isinstance(caller, IngestKey) else request.app[DEPLOYMENT]
-    new = await _stored(request.app[WRITER], records, deployment=deployment, received_at=request.app[NOW]())
+    now = request.app[NOW]()
+    since = now - request.app[AIBRIDGE].kept_ms
+    new = await _stored(request.app[WRITER], records, deployment=deployment, received_at=now, counted_since=since)
     receipt.accepted += len(new)
     receipt.duplicate += len(records) - len(new)
     if request.app[AIBRIDGE].structured_logging:
         await log_records(new)
 
 
-async def _stored(writer: Writer, records: list[AibridgeRecord], *, deployment: str, received_at: int) -> list[AibridgeRecord]:
+async def _stored(writer: Writer, records: list[AibridgeRecord], **about: Any) -> list[AibridgeRecord]:
     """Commit ``records`` in a transaction of their own; those that were new.
 
     Raises:
@@ -109,7 +116,7 @@ async def _stored(writer: Writer, records: list[AibridgeRecord], *, deployment: 
     if not writer.has_room:
         raise Overloaded("Too much is waiting to be stored.")
     try:
-        return await writer.write(partial(aibridge.store, records=records, deployment=deployment, received_at=received_at))
+        return await writer.write(partial(aibridge.store, records=records, **about))
     except Exception as error:
         if storage_failed(error):
             raise Overloaded("The records could not be stored.", "The store does not answer.") from error

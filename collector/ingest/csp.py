@@ -25,7 +25,7 @@ from collector.http.signature import SERVER
 from collector.ingest.clients import Clients
 from collector.normalize import csp
 from collector.normalize.fingerprint import fingerprint
-from collector.persist.writer import Writer
+from collector.persist.sink import Sink
 from collector.wire.csp import Entry
 from collector.wire.errors import InvalidReport, Overloaded
 from collector.wire.identity import IngestKey, KeyKind
@@ -60,7 +60,7 @@ class CspDoor:
     """The handler of POST on both paths.
 
     Args:
-        writer: takes the intake; its answer is the promise behind the 200.
+        sink: takes the intake; its answer is the promise behind the 200.
         credentials: knows the browser keys.
         guard: authorizes whoever comes without a known browser key: by session token, or not at all.
         budget: reports a minute and key; what exceeds it is counted as dropped.
@@ -74,7 +74,7 @@ class CspDoor:
 
     def __init__(
         self,
-        writer: Writer,
+        sink: Sink,
         credentials: Credentials,
         guard: Guard,
         budget: Budget,
@@ -86,7 +86,7 @@ class CspDoor:
         chance: Callable[[], float],
         version: str,
     ) -> None:
-        self._writer = writer
+        self._sink = sink
         self._credentials = credentials
         self._guard = guard
         self._budget = budget
@@ -125,7 +125,7 @@ class CspDoor:
             return
         allowed = self._allowed(key, entries)
         try:
-            refusals = await self._writer.submit((self._intake(request, key, arrived, entries, allowed),))
+            refusals = await self._sink.submit((self._intake(request, key, arrived, entries, allowed),))
         except Overloaded:
             self._give_back(key, allowed)
             raise

@@ -8,7 +8,7 @@ from typing import TypeVar
 from aiohttp import web
 
 from collector.http import body
-from collector.http.appkeys import BUDGET, DEPLOYMENT, IDENTITIES, NOW, WRITER
+from collector.http.appkeys import BUDGET, DEPLOYMENT, IDENTITIES, NOW, SINK
 from collector.http.errors import json_response
 from collector.http.guard import CALLER
 from collector.wire.errors import Overloaded, RateLimited
@@ -41,10 +41,10 @@ async def take(request: web.Request, decode: Callable[..., Decoded]) -> web.Resp
 async def submit(request: web.Request, caller: Caller | None, records: Sequence[Record]) -> Sequence[Refusal]:
     """Store ``records`` at the expense of the caller's budget, when it is a key and they can be stored."""
     if not isinstance(caller, IngestKey):
-        return await request.app[WRITER].submit(records)
+        return await request.app[SINK].submit(records)
     _spend(request, caller, len(records))
     try:
-        return await request.app[WRITER].submit(records)
+        return await request.app[SINK].submit(records)
     except Overloaded:
         request.app[BUDGET].give_back(caller.id, len(records))
         raise

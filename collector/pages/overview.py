@@ -26,7 +26,7 @@ async def get_overview(request: web.Request, user: User) -> web.Response:
     now, snapshot = app[NOW](), app[SNAPSHOTS].current
     deployment = snapshot.deployment if snapshot else app[DEPLOYMENT]
     since = now - choice.span.seconds * 1_000
-    span = Span(deployment, since, now, source=app[SNAPSHOTS].said.get(deployment))
+    span = Span(deployment, since, now, source=app[SNAPSHOTS].source_of(deployment))
     interval = _interval_ms(snapshot)
     step = nice_step(since, now, interval)
     past, found, given = await app[STORE].read(

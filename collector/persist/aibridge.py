@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, Table, case, func, select
 
+from collector.persist import aibridge_totals
 from collector.persist.aibridge_tables import (
     aibridge_interceptions,
     aibridge_model_thoughts,
@@ -34,23 +36,50 @@ _OF_START = ("initiator_id", "api_key_id", "provider", "model")
 
 
 def store(
-    connection: Connection, records: Sequence[AibridgeRecord], *, deployment: str, received_at: int
+    connection: Connection,
+    records: Sequence[AibridgeRecord],
+    *,
+    deployment: str,
+    received_at: int,
+    counted_since: int = 0,
 ) -> list[AibridgeRecord]:
     """Store ``records``, in any order, and return those that were new, in the order given.
 
     An interception starts once and ends once: a second start or end changes nothing, and neither does a record that says
-    what a stored one says. Of two transactions that bring the same at once both may call it new; it is stored once.
+    what a stored one says. What is new is counted in the running totals too, of interceptions that started at
+    ``counted_since`` (ms) or later: of older ones retention may have deleted what says that they were counted.
     """
     if not records:
         return []
-    folded = _folded(records, _known(connection, deployment, {record.interception_id for record in records}))
+    aibridge_totals.take_turn(connection)
+    known = _known(connection, deployment, {record.interception_id for record in records})
+    folded = _folded(records, known)
     rows = [of_one.row | {"deployment": deployment, "received_at": received_at} for of_one in folded.values()]
-    ids = _upsert(connection, rows)
+    told = {row.interception_id: _told(row, known.get(row.interception_id)) for row in _upsert(connection, rows)}
     new = {id(record) for of_one in folded.values() for record in of_one.new}
+    new |= _insert_new(connection, records, told)
+    found = [record for record in records if id(record) in new]
+    of_one_id = defaultdict(list)
+    for record in found:
+        of_one_id[told[record.interception_id].id].append(record)
+    counted = [one for one in told.values() if one.started_at >= counted_since]
+    aibridge_totals.count(connection, counted, of_one_id, deployment=deployment, received_at=received_at)
+    return found
+
+
+def _told(row: Any, before: tuple[bool, bool] | None) -> aibridge_totals.Told:
+    return aibridge_totals.Told(row.id, row.provider, row.model, row.initiator_id, row.started_at, row.ended_at, before)
+
+
+def _insert_new(
+    connection: Connection, records: Sequence[AibridgeRecord], told: Mapping[str, aibridge_totals.Told]
+) -> set[int]:
+    """Insert the records that belong to interceptions; which of them were new, by Python's ids."""
+    new = set()
     for kind, table, row_of in STATIONS:
-        of_kind = {(ids[r.interception_id], r.key): r for r in reversed(records) if isinstance(r, kind)}
+        of_kind = {(told[r.interception_id].id, r.key): r for r in reversed(records) if isinstance(r, kind)}
         new |= {id(of_kind[key]) for key in _insert(connection, table, {key: row_of(r) for key, r in of_kind.items()})}
-    return [record for record in records if id(record) in new]
+    return new
 
 
 class _Folded(NamedTuple):
@@ -91,8 +120,8 @@ def _folded(records: Sequence[AibridgeRecord], known: dict[str, tuple[bool, bool
     return folded
 
 
-def _upsert(connection: Connection, rows: list[Row]) -> dict[str, int]:
-    """The ids of the interceptions, by their own."""
+def _upsert(connection: Connection, rows: list[Row]) -> Sequence[Any]:
+    """The interceptions as they are stored then."""
     stored = aibridge_interceptions.c
     statement = insert(connection.dialect.name, aibridge_interceptions)
     new = statement.excluded
@@ -108,8 +137,8 @@ def _upsert(connection: Connection, rows: list[Row]) -> dict[str, int]:
     statement = statement.on_conflict_do_update(index_elements=["deployment", "interception_id"], set_=changes)
     # In the order of the key, for everyone the same: two PostgreSQL writers that lock rows crosswise deadlock.
     rows = sorted(rows, key=lambda row: str(row["interception_id"]))
-    found = connection.execute(statement.returning(stored.interception_id, stored.id), rows)
-    return {row.interception_id: row.id for row in found}
+    told = stored.interception_id, stored.id, *(stored[field] for field in (*_OF_START, "started_at", "ended_at"))
+    return connection.execute(statement.returning(*told), rows).all()
 
 
 def _insert(connection: Connection, table: Table, rows: dict[tuple[int, bytes], Row]) -> list[tuple[int, bytes]]:

@@ -1,7 +1,7 @@
 """The tables of the AI bridge: interceptions, and the records that belong to them. ``tables.py`` has the others.
 
 They grow with the use of models, and are bounded by CODER_AIBRIDGE_RETENTION (60 d): an interception goes with all that
-belongs to it.
+belongs to it. The totals at the end stay; ``aibridge_totals.py`` bounds and ``rollup/retention.py`` ends them.
 """
 
 from __future__ import annotations
@@ -72,3 +72,41 @@ aibridge_model_thoughts = _of_an_interception(
 )
 
 OF_AN_INTERCEPTION = (aibridge_token_usages, aibridge_prompts, aibridge_tool_usages, aibridge_model_thoughts)
+
+# ── Running sums, which retention of the rows above does not lower. Names are cut to 100 characters ─────────────────────
+# By these the times of interceptions are told apart, as Coder tells them apart: up to so many ms, and those of more.
+UP_TO_MS = (500, 2_000, 5_000, 15_000, 30_000, 60_000, 120_000)
+LASTED = (*(f"up_to_{limit}_ms" for limit in UP_TO_MS), "longer")
+
+
+def _totals(name: str, keys: tuple[Column[Any], ...], *sums: str) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("deployment", Text, primary_key=True),
+        Column("provider", Text, primary_key=True),
+        Column("model", Text, primary_key=True),
+        *keys,
+        *numbers(*sums),
+        Column("counted_at", BigInteger, nullable=False),  # when the row last grew
+        sqlite_with_rowid=False,
+    )
+
+
+# Interceptions that have ended, prompts, and tokens by kind: 20,000 rows a deployment, the rest together in one more.
+aibridge_totals = _totals(
+    "aibridge_totals", (Column("initiator_id", Text, primary_key=True),), "interceptions", "prompts", *KINDS
+)
+# How long they took: how many by ``UP_TO_MS``, and all together. 1,900 rows a deployment and one more.
+aibridge_duration_totals = _totals("aibridge_duration_totals", (), *LASTED, "duration_ms")
+# Calls of tools: 20,000 rows a deployment and two more.
+aibridge_tool_totals = _totals(
+    "aibridge_tool_totals",
+    (
+        Column("injected", Boolean, primary_key=True),
+        Column("server_url", Text, primary_key=True),
+        Column("tool", Text, primary_key=True),
+    ),
+    "calls",
+)
+TOTALS = (aibridge_totals, aibridge_duration_totals, aibridge_tool_totals)

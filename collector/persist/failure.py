@@ -19,23 +19,26 @@ class Failure:
 
     Args:
         clock: monotonic seconds.
+        of: what to call it.
+        attempts: counts those that failed.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], of: str = "database", attempts: Counter = FAILED_COMMITS) -> None:
         self._clock = clock
+        self._of, self._attempts = of, attempts
         self.since: float | None = None  # by the clock; None while the store works
         self.words = ""  # of the last error, not for the public
 
     def note(self, error: Exception) -> None:
         """A transaction failed, and not by the fault of what was to be stored."""
-        FAILED_COMMITS.inc()
+        self._attempts.inc()
         self.words = words(error)
         if self.since is None:
             self.since = self._clock()
-            log.error("the store fails; what is acknowledged is safe, the rest waits", error=self.words)
+            log.error("the store fails; what is acknowledged is safe, the rest waits", store=self._of, error=self.words)
 
     def end(self) -> None:
         """A transaction was committed."""
         if self.since is not None:
-            log.info("the store works again", after_seconds=round(self._clock() - self.since, 3))
+            log.info("the store works again", store=self._of, after_seconds=round(self._clock() - self.since, 3))
             self.since, self.words = None, ""

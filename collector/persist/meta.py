@@ -1,4 +1,4 @@
-"""What the service makes for itself once: its deployment id, its secret, and the first user, project and keys."""
+"""What the service knows of itself: what it makes once (its id, its secret, the first user, project and keys), and backups."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from collector.wire.identity import KeyKind, Role
 
 ADMIN = "admin"
 DEFAULT_PROJECT = "default"
+LAST_BACKUP = "last_backup"
 OWN_PROJECT = "self"  # of this service's own pages
 # Ten years: a deployment may keep this token in a file of its own, where no one would look for the day that it ends.
 FIRST_TOKEN_LIFETIME_MS = 10 * 365 * 24 * 3_600_000
@@ -98,6 +99,18 @@ def deployment_id(connection: Connection) -> str:
 def service_secret(connection: Connection) -> bytes:
     """32 bytes that only the processes of this service know, made by the first call like :func:`deployment_id`."""
     return bytes.fromhex(_made_once(connection, "service_secret", secrets.token_hex(32)))
+
+
+def note_backup(connection: Connection, at: int) -> None:
+    """Note that a backup of the store as it was ``at`` (ms) has succeeded."""
+    noted = insert(connection.dialect.name, meta).values(key=LAST_BACKUP, value=str(at))
+    connection.execute(noted.on_conflict_do_update(index_elements=["key"], set_={"value": noted.excluded.value}))
+
+
+def last_backup(connection: Connection) -> int | None:
+    """Of when the newest backup is that was noted (ms); None without one."""
+    value = connection.scalar(select(meta.c.value).where(meta.c.key == LAST_BACKUP))
+    return None if value is None else int(value)
 
 
 def _made_once(connection: Connection, key: str, value: str) -> str:

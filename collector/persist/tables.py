@@ -22,11 +22,14 @@ from sqlalchemy import (
     text,
 )
 
+from collector.persist.aibridge_tables import aibridge_duration_totals as aibridge_duration_totals
 from collector.persist.aibridge_tables import aibridge_interceptions as aibridge_interceptions
 from collector.persist.aibridge_tables import aibridge_model_thoughts as aibridge_model_thoughts
 from collector.persist.aibridge_tables import aibridge_prompts as aibridge_prompts
 from collector.persist.aibridge_tables import aibridge_token_usages as aibridge_token_usages
+from collector.persist.aibridge_tables import aibridge_tool_totals as aibridge_tool_totals
 from collector.persist.aibridge_tables import aibridge_tool_usages as aibridge_tool_usages
+from collector.persist.aibridge_tables import aibridge_totals as aibridge_totals
 from collector.persist.columns import Id, numbers
 from collector.persist.columns import metadata as metadata
 from collector.persist.csp_tables import csp_alerts as csp_alerts
@@ -57,6 +60,35 @@ writer_marks = Table(
     metadata,
     Column("writer", Text, primary_key=True),
     *numbers("batch", "at"),
+)
+
+# One row a lease, and there is one lease: of the jobs that one replica does for all. Times are by the database's clock.
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),  # a random name of a process; "" once it was let go
+    *numbers("epoch", "renewed_at", "expires_at"),  # the epoch rises with each change of holder
+    sqlite_with_rowid=False,
+)
+
+# The streams that messages came from, by their creation: one row for each that an operator has set up.
+message_streams = Table(
+    "message_streams",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Text, nullable=False),
+    *numbers("created_at", "floor"),  # up to floor every message is applied
+    UniqueConstraint("name", "created_at"),
+)
+
+# The messages above floor that are applied: some minutes of them, since those below what is acknowledged go.
+applied_messages = Table(
+    "applied_messages",
+    metadata,
+    Column("stream", Id, ForeignKey("message_streams.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", BigInteger, primary_key=True),
+    sqlite_with_rowid=False,
 )
 
 # ── Who may do what: grows by administrative acts, and by at most TOKENS_PER_USER tokens of each user ──────────────
@@ -235,5 +267,18 @@ snapshots = Table(
     *numbers("rx_bytes", "tx_bytes"),
     *numbers("session_count_vscode", "session_count_ssh", "session_count_jetbrains", "session_count_reconnecting_pty"),
     Index("ix_snapshots_collected_at", "collected_at"),  # for retention
+    sqlite_with_rowid=False,
+)
+
+# Which snapshot of each deployment is shown, as the replica that builds them says: one row a deployment, all of them written
+# anew with each snapshot.
+shown_snapshots = Table(
+    "shown_snapshots",
+    metadata,
+    Column("deployment", Text, primary_key=True),
+    Column("source", Text, nullable=False),
+    Column("collected_at", BigInteger, nullable=False),
+    Column("answers", Boolean, nullable=False),  # for whoever names no deployment
+    Column("said", Boolean, nullable=False),  # an option, and not what there is, chose the source
     sqlite_with_rowid=False,
 )

@@ -7,12 +7,14 @@ from collections.abc import Callable, Collection, Iterator
 from sqlalchemy import Connection, delete, select, union, update
 from sqlalchemy.sql.dml import UpdateBase
 
+from collector.persist import aibridge_totals
 from collector.persist.aibridge_tables import (
     aibridge_interceptions,
     aibridge_model_thoughts,
     aibridge_prompts,
     aibridge_tool_usages,
 )
+from collector.persist.aibridge_tables import aibridge_totals as totals
 from collector.persist.engine import insert
 from collector.persist.tables import agents, workspaces
 from collector.persist.telemetry_tables import agent_tokens, erased_users, inventory
@@ -51,7 +53,9 @@ def erase(connection: Connection, ids: frozenset[str], *, nobody: str) -> int:
 
 
 def _executed(connection: Connection, ids: frozenset[str], nobody: str) -> int:
-    return sum(connection.execute(statement).rowcount for statement in _erasing(ids, nobody))
+    aibridge_totals.take_turn(connection)
+    changed = sum(connection.execute(statement).rowcount for statement in _erasing(ids, nobody))
+    return changed + aibridge_totals.hand_over(connection, ids, nobody=nobody)
 
 
 def _erasing(ids: frozenset[str], nobody: str) -> Iterator[UpdateBase]:
@@ -74,7 +78,7 @@ def erase_marked(connection: Connection, *, mark: Callable[[str], str], marks: f
     """Remove what came in about erased users before the service knew that they are; how many rows that changed."""
     columns = (
         *(inventory.c.user_id, workspaces.c.owner_id, agents.c.user_id, agent_tokens.c.user_id),
-        aibridge_interceptions.c.initiator_id,
+        *(aibridge_interceptions.c.initiator_id, totals.c.initiator_id),
     )
     stored = connection.scalars(union(*(select(column) for column in columns)))
     ids = frozenset(user_id for user_id in stored if user_id is not None and mark(user_id) in marks)

@@ -9,7 +9,7 @@ The promise, to whoever calls :meth:`Writer.submit`:
 
 How. Submissions wait in one bounded queue. The writer takes all that is there, stores it in one transaction, commits, and
 wakes everybody whose records were in it; what arrives meanwhile forms the next batch. So there is no timer to tune: alone,
-a report is written at once, and under load the batch grows by itself to what one commit takes.
+a report is written at once, and under load the batch grows to what one commit takes.
 
 When the batch fails, the question is whose fault it is:
 
@@ -23,28 +23,30 @@ When the batch fails, the question is whose fault it is:
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
 from sqlalchemy import Connection
 
+from collector.persist.applied import AppliedMessages, unapplied
 from collector.persist.engine import Store, storage_failed
 from collector.persist.failure import Failure
 from collector.persist.isolation import isolated, words
 from collector.persist.marks import Marker
-from collector.persist.submission import Refused, Submission, weight_of
+from collector.persist.stations import Stations, StoreRecords
+from collector.persist.submission import Refused, Submission, taken, weight_of
 from collector.wire.errors import Overloaded
 from collector.wire.records import Record, Refusal
 
 T = TypeVar("T")
 
-BATCH_WEIGHT = 5_000  # reports and rows of one transaction: at 20,000 rows/s a commit stays under a quarter of a second
-RETRY_FIRST_S, RETRY_LAST_S = 0.05, 1.0
-PROBE_EVERY_S = 1.0  # while it fails and nobody brings anything
+RETRY_FIRST_S, RETRY_LAST_S, PROBE_EVERY_S = 0.05, 1.0, 1.0  # the last while it fails and nobody brings anything
 
 COMMITS = Counter("collector_commits", "Transactions committed by the writer.")
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -54,8 +56,6 @@ BATCH_SIZE = Histogram("collector_batch_submissions", "Submissions of one transa
 REFUSED_RECORDS = Counter("collector_refused_records", "Records that the store would not take.")
 
 log = structlog.get_logger(__name__)
-
-StoreRecords = Callable[[Connection, Sequence[Any]], None]
 
 
 class Writer:
@@ -81,22 +81,22 @@ class Writer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._store = store
-        self._stations = stations
+        self._stations = Stations(stations)
         self._queue_limit = queue_limit
         self._submit_timeout = submit_timeout
         self._ended = ended
         self._clock = clock
         self._queue: deque[Submission] = deque()
+        self._under_way: list[Submission] = []
         self._works: deque[tuple[Callable[[Connection], Any], asyncio.Future[Any]]] = deque()
         self.queue_depth = 0  # reports and rows that wait, those of the transaction under way among them
-        self._wake = asyncio.Event()
-        self._closing = False
-        self._marker = Marker()
-        self._number = 0  # of the batch under way
+        self._wake, self._closing = asyncio.Event(), False
+        self._marker, self._number = Marker(), 0  # the number is that of the batch under way
         self._in_doubt = False  # an attempt at it got as far as COMMIT and then failed
         self._refused: dict[int, tuple[Refusal, ...]] = {}  # by position in it, as of the attempt that may have gone through
         self._task: asyncio.Task[None] | None = None
         self.failure = Failure(clock)
+        self.applied: AppliedMessages | None = None  # of the stream that messages come from, when there is one
         self.refusing = False  # set while the store is far over its cap: nothing more is taken
 
     def start(self) -> None:
@@ -104,12 +104,25 @@ class Writer:
         self._task = asyncio.create_task(self._run(), name="writer")
 
     @property
+    def works(self) -> bool:
+        """Whether the last transaction went through."""
+        return self.failure.since is None
+
+    @property
     def has_room(self) -> bool:
         """Whether a submission would be taken now."""
         return not self._closing and self.queue_depth < self._queue_limit
 
-    async def submit(self, records: Sequence[Record]) -> tuple[Refusal, ...]:
+    @property
+    def oldest_s(self) -> float:
+        """How long the oldest submission has waited, in seconds, messages of a stream left out; 0 when nothing waits."""
+        oldest = next((s for s in chain(self._under_way, self._queue) if not s.done.done() and s.message is None), None)
+        return 0.0 if oldest is None else self._clock() + self._submit_timeout - oldest.deadline
+
+    async def submit(self, records: Sequence[Record], *, message: int | None = None) -> tuple[Refusal, ...]:
         """Store ``records`` and return once they are committed, with the refusals of those the store would not take.
+
+        A ``message`` of the stream, by its number, is stored once, and waits for as long as the store fails.
 
         Raises:
             Overloaded: nothing was stored, because the queue is full, the store fails, or the service is stopping.
@@ -123,7 +136,8 @@ class Writer:
         if not self.has_room:
             raise Refused.QUEUE_FULL.counted(weight)
         done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
-        self._queue.append(Submission(records, weight, self._clock() + self._submit_timeout, done))
+        deadline = self._clock() + self._submit_timeout if message is None else math.inf
+        self._queue.append(Submission(records, weight, deadline, done, message))
         self.queue_depth += weight
         self._wake.set()
         return await done
@@ -147,7 +161,9 @@ class Writer:
     async def _run(self) -> None:
         while True:
             if self._queue:
-                await self._commit(self._take())
+                self._under_way = taken(self._queue)
+                await self._commit(self._under_way)
+                self._under_way = []
             if self._works:
                 await self._do(*self._works.popleft())
             if self._queue or self._works:
@@ -172,15 +188,6 @@ class Writer:
                 self.failure.note(error)
             else:
                 self._note_success()
-
-    def _take(self) -> list[Submission]:
-        batch: list[Submission] = []
-        weight = 0
-        while self._queue and (not batch or weight + self._queue[0].weight <= BATCH_WEIGHT):
-            submission = self._queue.popleft()
-            weight += submission.weight
-            batch.append(submission)
-        return batch
 
     async def _do(self, work: Callable[[Connection], T], done: asyncio.Future[T]) -> None:
         try:
@@ -237,21 +244,14 @@ class Writer:
     def _store_batch(self, connection: Connection, batch: list[Submission]) -> None:
         if self._marker.mark(connection, self._number):
             self._refused = {}  # no attempt before this one went through
-            self._apply(connection, [record for submission in batch for record in submission.records])
+            self._stations.store(
+                connection, [record for records in unapplied(connection, self.applied, batch) for record in records]
+            )
         self._in_doubt = True  # what follows is COMMIT
-
-    def _apply(self, connection: Connection, records: Sequence[Record]) -> None:
-        by_kind: dict[type, list[Record]] = {}
-        for record in records:
-            by_kind.setdefault(type(record), []).append(record)
-        # Always in the same order of kinds: two writers that lock two tables crosswise deadlock on PostgreSQL.
-        for kind, store in self._stations.items():
-            if kind in by_kind:
-                store(connection, by_kind[kind])
 
     def _isolate(self, connection: Connection, batch: list[Submission]) -> None:
         if self._marker.mark(connection, self._number):
-            self._refused = isolated(connection, [s.records for s in batch], self._apply)
+            self._refused = isolated(connection, unapplied(connection, self.applied, batch), self._stations.store)
         self._in_doubt = True
 
     def _answer(self, batch: list[Submission]) -> None:

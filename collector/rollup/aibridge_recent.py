@@ -1,7 +1,7 @@
 """What AI models were used for lately: read from the rows every so often, kept in memory, and handed to the exporter.
 
-Rows of one interception come in any order, and not before its start is known whose tokens they are. So there is no sum that
-only grows: these are windows that move, and what comes late is in the next reading.
+These are windows that move, and what comes late is in the next reading: an old log that is read in shows where it belongs,
+or nowhere. The sums that only grow are in ``aibridge_totals.py``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Agent reports and workspaces -> one moment of what a Coder server's own metrics say of a deployment.
+"""Agent reports, workspaces and AI records -> one moment of what a Coder server's own metrics say of a deployment.
 
 The window is the minute before: bytes of longer than that would be counted twice by who adds up what he scraped once a
 minute, as Coder's dashboards do. All is read in one transaction and in pieces: between two of them the event loop goes on.
@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from collector.persist.tables import agent_stats, agents, workspace_build_totals, workspaces
+from collector.rollup.aibridge_totals import AiTotals, ai_totals
 from collector.wire.trials import TRIAL_ID
 
 MINUTE_MS = 60_000
@@ -99,6 +100,7 @@ class CoderMoment(NamedTuple):
     builds: Mapping[LatestBuild, int] = {}
     built: tuple[BuildTotal, ...] = ()
     templates: tuple[TemplateUse, ...] = ()
+    ai: AiTotals = AiTotals()
 
 
 def coder_moment(connection: Connection, deployment: str, *, now: int) -> CoderMoment:
@@ -108,6 +110,7 @@ def coder_moment(connection: Connection, deployment: str, *, now: int) -> CoderM
         builds={LatestBuild(*key): count for *key, count in _pieces(connection, _latest_builds(deployment))},
         built=tuple(BuildTotal(*row) for row in _pieces(connection, _build_totals(deployment))),
         templates=tuple(_templates(connection, deployment, now)),
+        ai=ai_totals(connection, deployment),
     )
 
 

@@ -1,7 +1,7 @@
 """How long each kind of row is kept, and the deletion of what is older.
 
 Everything is done in slices: one short transaction each, through the service's writer, which stores what has come in between
-any two of them. The running sums in ``*_totals`` are never touched.
+any two of them. The running sums in ``*_totals`` are never lowered; of the AI bridge's those end that nothing was added to.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from collector.persist import history_tables, tables
+from collector.persist.aibridge_tables import TOTALS
 from collector.persist.partitions import make_ahead
 from collector.persist.telemetry_tables import inventory, telemetry_builds, telemetry_jobs, telemetry_servers
 from collector.rollup import slices
@@ -58,6 +59,7 @@ class Retentions(msgspec.Struct, frozen=True, kw_only=True):
     violation_audit: int = 365 * DAY_MS
     alerts: int = 90 * DAY_MS
     aibridge: int = 60 * DAY_MS  # since an interception started
+    aibridge_totals: int = 400 * DAY_MS  # since something was last added
 
 
 class Rule(NamedTuple):
@@ -167,6 +169,15 @@ RULES = (
         slices.older(tables.violation_audit, "at"),
     ),
     Rule("csp_alerts", "alerts", lambda keep: keep.alerts, slices.older(tables.csp_alerts, "raised_at")),
+    *(
+        Rule(
+            table.name,
+            "sums of AI bridge records that nothing was added to",
+            lambda keep: keep.aibridge_totals,
+            slices.older(table, "counted_at"),
+        )
+        for table in TOTALS
+    ),
     Rule("writer_marks", "marks of ended writers", lambda keep: keep.writer_marks, slices.older(tables.writer_marks, "at")),
 )
 

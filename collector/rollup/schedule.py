@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import enum
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,19 +11,47 @@ from typing import NamedTuple
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.interval import IntervalTrigger
 
+from collector.persist.lease import NotLeader
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_RETRY = timedelta(milliseconds=100)
 LAST_RETRY = timedelta(minutes=1)
 
 log = structlog.get_logger(__name__)
 
 
+class By(enum.Enum):
+    """Who does a job: every replica for itself, or the leader for all of them."""
+
+    EVERY = "every replica"
+    LEADER = "the leader"
+
+
 class Job(NamedTuple):
-    """Something that is done every so often. ``run`` raises when it failed, and must be fit to be run again."""
+    """Something that is done every so often. ``run`` raises when it failed, and must be fit to be run again.
+
+    What the leader does is cut off when it ceases to lead, and begun by the next one. Each run but the first is due at a
+    multiple of ``every`` since the epoch: whoever leads, the turns are the same.
+    """
 
     name: str
     run: Callable[[], Awaitable[None]]
     every: timedelta
+    by: By = By.EVERY
+
+
+class Turns(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+    """The multiples of ``every`` since the epoch."""
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every
+
+    def get_next_fire_time(self, _previous: datetime | None, now: datetime) -> datetime:
+        """The first one after ``now``."""
+        return EPOCH + ((now - EPOCH) // self._every + 1) * self._every
 
 
 @dataclass
@@ -46,13 +75,16 @@ class Schedule:
     Args:
         jobs: what to run, each with a name of its own.
         clock: milliseconds since the epoch, for ``last_success_at``.
+        leads: whether this process leads; :meth:`begin_to_lead` and :meth:`cease_to_lead` say when that changes.
     """
 
-    def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], int]) -> None:
+    def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], int], leads: Callable[[], bool] = lambda: True) -> None:
         self.facts = {job.name: JobFacts() for job in jobs}
-        self._jobs = jobs
+        self.jobs = jobs
         self._clock = clock
-        self._running: set[asyncio.Task[None]] = set()
+        self._leads = leads
+        self._running: dict[asyncio.Task[None], Job] = {}
+        self._cut_off: set[asyncio.Task[None]] = set()
         self._stopping = False
         # coalesce and no misfire limit: after a blocked loop a job that is due runs once, where APScheduler's own default
         # would skip every run that is more than a second late.
@@ -62,11 +94,33 @@ class Schedule:
 
     def start(self) -> None:
         """Run every job now and from now on. Needs a running event loop."""
-        for job in self._jobs:
-            self._scheduler.add_job(
-                self._run, "interval", [job], id=job.name, seconds=job.every.total_seconds(), next_run_time=datetime.now(UTC)
-            )
+        for job in self.jobs:
+            trigger = Turns(job.every) if job.by is By.LEADER else IntervalTrigger(seconds=job.every.total_seconds())
+            self._scheduler.add_job(self._run, trigger, [job], id=job.name, next_run_time=datetime.now(UTC))
         self._scheduler.start()
+
+    def begin_to_lead(self) -> None:
+        """Run the leader's jobs now and from now on."""
+        if self._scheduler.running and not self._stopping:
+            for job in self._leaders():
+                self._scheduler.modify_job(job.name, next_run_time=datetime.now(UTC))
+
+    def cease_to_lead(self) -> None:
+        """Cut off what the leader does. What is known about these jobs is another one's to say from now on.
+
+        A job that found out itself, by a write that was refused, ends by that error.
+        """
+        for task, job in self._running.items():
+            if job.by is By.LEADER and task is not asyncio.current_task():
+                self._cut_off.add(task)
+                task.cancel()
+        for job in self._leaders():
+            facts = self.facts[job.name]
+            facts.last_success_at = facts.last_duration = facts.last_error = None
+            facts.failures_in_a_row = 0
+
+    def _leaders(self) -> list[Job]:
+        return [job for job in self.jobs if job.by is By.LEADER]
 
     async def stop(self, limit: timedelta = timedelta(seconds=10)) -> None:
         """Begin no further run, give those under way until ``limit`` to end, and cancel what still runs then."""
@@ -82,17 +136,20 @@ class Schedule:
 
     async def _run(self, job: Job) -> None:
         task = asyncio.current_task()
-        if self._stopping or task is None:
+        if self._stopping or task is None or (job.by is By.LEADER and not self._leads()):
             return
-        self._running.add(task)
+        self._running[task] = job
         try:
             await self._run_once(job)
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._stopping and task not in self._cut_off:
                 raise
-            log.warning("A job was cut off by the end of the service", job=job.name)
+            log.warning("A job was cut off", job=job.name, by="the end of the service" if self._stopping else "another leader")
+        except NotLeader as error:
+            log.warning("A job was cut off", job=job.name, by=str(error))
         finally:
-            self._running.discard(task)
+            self._running.pop(task, None)
+            self._cut_off.discard(task)
 
     async def _run_once(self, job: Job) -> None:
         facts = self.facts[job.name]
@@ -100,6 +157,8 @@ class Schedule:
         begun = loop.time()
         try:
             await job.run()
+        except NotLeader:
+            raise
         except Exception as error:  # whatever it was, the service goes on and tries again
             facts.failures += 1
             facts.failures_in_a_row += 1

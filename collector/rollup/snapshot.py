@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, RowMapping, select
 
 from collector.persist.deployments import note_deployment, reporting, told_of
 from collector.persist.engine import Store, insert
+from collector.persist.shown import Key, note_shown
 from collector.persist.tables import snapshots as table
 from collector.rollup.agentstats import AgentUse, agent_use
 from collector.rollup.sources import last_success, note_success
@@ -60,6 +61,17 @@ class Snapshots:
         self.current = current
         self.said = dict(said)
         self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
+        self._told: Mapping[str, Source] = {}
+
+    def swap(self, built: Iterable[Snapshot], default: str, *, told: Mapping[str, Source] = MappingProxyType({})) -> None:
+        """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said."""
+        self.of = {snapshot.deployment: snapshot for snapshot in built}
+        self.current = self.of.get(default)
+        self._told = told
+
+    def source_of(self, deployment: str) -> Source | None:
+        """The source that was said of ``deployment``, here or by the leader; None: it is found out."""
+        return self.said.get(deployment) or self._told.get(deployment)
 
 
 async def refresh(
@@ -82,9 +94,15 @@ async def refresh(
     made_here = [snapshot for snapshot in built if snapshot.source is not Source.UPSTREAM]
     # Where another source is shown, reports are still there to take its place.
     unshown = reports - {snapshot.deployment for snapshot in made_here if snapshot.source is Source.REPORTS}
-    await write(lambda connection: _keep_all(connection, made_here, unshown, moment))
-    snapshots.of = {snapshot.deployment: snapshot for snapshot in built}
-    snapshots.current = snapshots.of.get(default)
+    said = frozenset(snapshots.said)
+    keys = [Key(snapshot.deployment, snapshot.source.value, snapshot.collected_at) for snapshot in built]
+
+    def keep_all(connection: Connection) -> None:
+        _keep_all(connection, made_here, unshown, moment)
+        note_shown(connection, keys, default=default, said=said)
+
+    await write(keep_all)
+    snapshots.swap(built, default)
 
 
 def _built(

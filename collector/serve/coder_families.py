@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import AgentMinute, CoderMoment, LatestBuild, Newest
+from collector.serve.coder_aibridge import FAMILIES as AIBRIDGE
+from collector.serve.coder_aibridge import aibridge_series
 from collector.serve.exposition import Sampled, labelled
 from collector.serve.families import Family
 from collector.wire.identity import Agent
@@ -70,12 +72,18 @@ APP_USE = Family(
     "Time for which users had sessions in the last 5 minutes.",
     ("template_name", "application_name", "slug"),
 )
+QUERIES = Family(
+    "coderd_db_query_latencies_seconds",
+    "collector_db_query_seconds, where CODER_PROMETHEUS_COLLECT_DB_METRICS is on.",
+    ("query",),
+    "histogram",
+)
 STATE = (AGENTS_UP, AGENT_CONNECTIONS, LATEST_BUILD, LATEST_BUILD_STATUS, BUILDS, ACTIVE_USERS, APP_USE)
-FAMILIES = (*AGENT_STATS, *STATE)
+FAMILIES = (*AGENT_STATS, *STATE, *AIBRIDGE, QUERIES)
 
 # An agent must not say something in our own name, in either format's spelling, nor in Prometheus's.
 NAMES = frozenset({"up", *(name for family in FAMILIES for name in (family.name, family.name.removesuffix("_total")))})
-OURS = ("collector_", "process_", "python_", "scrape_")
+OURS = ("collector_", "coder_aibridged_", "process_", "python_", "scrape_")
 FORWARDED = "Sent by agents; what it means, they know."
 STATUSES = ("pending", "running", "succeeded", "canceling", "canceled", "failed", UNKNOWN)
 TRANSITIONS = {"start": "START", "stop": "STOP", "delete": "DESTROY"}
@@ -96,7 +104,7 @@ class Wanted(NamedTuple):
 def deployment_series(moment: CoderMoment, wanted: Wanted) -> list[Sampled]:
     """All that ``moment`` says; of families without a series nothing."""
     stats = _agent_stats(moment.agents, wanted.labels(WHOSE)) if wanted.agent_stats else ()
-    made = [*stats, *_agents(moment.agents), *_builds(moment), *_insights(moment)]
+    made = [*stats, *_agents(moment.agents), *_builds(moment), *_insights(moment), *aibridge_series(moment.ai)]
     return [sampled for sampled in made if sampled.samples]
 
 

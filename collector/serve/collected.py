@@ -10,6 +10,8 @@ from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.core import Metric
 
 from collector.normalize.noise import Rule
+from collector.persist.lease import Lease
+from collector.persist.measured import QUERY_SECONDS, Connections
 from collector.rollup.aibridge_recent import Recent
 from collector.rollup.schedule import JobFacts
 from collector.rollup.snapshot import Snapshot
@@ -18,6 +20,7 @@ from collector.rollup.totals import Totals
 from collector.rollup.violation_counts import ViolationCounts
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
+from collector.serve.coder_families import QUERIES
 from collector.serve.exported_use import aibridge_families, violation_families
 from collector.wire.workspace_groups import WorkspaceGroup
 
@@ -38,6 +41,7 @@ class Collected(NamedTuple):
     currency: str
     store_bytes: int
     store_limit: int
+    backup_at: int | None  # ms; None: there never was one
     left_out: Mapping[str, int]  # series by family
 
 
@@ -45,9 +49,14 @@ class Process(NamedTuple):
     """This process beside its instruments; times in ms."""
 
     queued: int
+    oldest_s: float
     jobs: Mapping[str, JobFacts]
+    connections: Connections | None  # None: they are not measured
+    coders_names: bool  # whether queries are also told of under Coder's name
     canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
+    leads: bool
+    lease: Lease | None  # as it was last seen
 
 
 class _Families:
@@ -74,6 +83,7 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
             *aibridge_families(collected.use, collected.currency),
             families.STORE_BYTES.of(collected.store_bytes),
             families.STORE_LIMIT.of(collected.store_limit),
+            _at(families.BACKUP_AT, collected.backup_at),
             _left_out(collected),
         ]
     )
@@ -81,7 +91,10 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
 
 def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
-    return _registry([*REGISTRY.collect(), families.QUEUE.of(process.queued), _canary(process.canary_at), *_jobs(process)])
+    queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
+    canary = _at(families.CANARY_AT, process.canary_at)
+    own = [*queue, *_connections(process), canary, *_leader(process), *_jobs(process)]
+    return _registry([*REGISTRY.collect(), *own])
 
 
 def _registry(made: Iterable[Metric]) -> CollectorRegistry:
@@ -158,8 +171,30 @@ def _left_out(collected: Collected) -> Metric:
     return left_out
 
 
-def _canary(last_success_at: int | None) -> Metric:
-    return families.CANARY_AT.empty() if last_success_at is None else families.CANARY_AT.of(last_success_at / 1000)
+def _connections(process: Process) -> Iterator[Metric]:
+    connections = families.DB_CONNECTIONS.empty()
+    yield connections
+    if process.connections is None:
+        return
+    for state, count in process.connections._asdict().items():
+        connections.add_metric([state], count)
+    if process.coders_names:
+        for own in QUERY_SECONDS.collect():
+            named = Metric(QUERIES.name, QUERIES.meaning, "histogram")
+            named.samples = [s._replace(name=s.name.replace(own.name, named.name)) for s in own.samples]
+            yield named
+
+
+def _at(family: families.Family, at: int | None) -> Metric:
+    """A time in ms; no sample when it is None."""
+    return family.empty() if at is None else family.of(at / 1000)
+
+
+def _leader(process: Process) -> Iterator[Metric]:
+    yield families.LEADER.of(int(process.leads))
+    if process.lease is not None:
+        yield families.LEADER_EPOCH.of(process.lease.epoch)
+        yield families.LEASE_RENEWED_AT.of(process.lease.renewed_at / 1000)
 
 
 def _jobs(process: Process) -> Iterator[Metric]:

@@ -75,7 +75,7 @@ async def get_stats_history(request: web.Request) -> web.Response:
     interval = snapshot.interval_ms if snapshot else USUAL_INTERVAL_MS
     since, until = span_of(request)
     step = params.seconds(request, "step", nice_step(since, max(until, since), interval), low=1, high=MAX_STEP)
-    span = Span(deployment, since, until, source=snapshots.said.get(deployment))
+    span = Span(deployment, since, until, source=snapshots.source_of(deployment))
     form = params.choice(request, "format", FORMATS)
     answer = await request.app[STORE].read(
         lambda connection: history(connection, span, step_seconds=step, interval_ms=interval)

@@ -14,8 +14,10 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, LEADERSHIP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
+from collector.persist.measured import MeasuredStore
+from collector.persist.meta import last_backup
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import CoderMoment
 from collector.rollup.sources import sources
@@ -120,8 +122,13 @@ async def _scraped(request: web.Request, moment: Collected | None, process: Proc
 async def collected(app: web.Application) -> Collected:
     """What the store and the snapshots hold now."""
     now = app[NOW]()
-    sums, given, groups = await app[STORE].read(
-        lambda connection: (totals(connection), sources(connection), current_groups(connection, now=now))
+    sums, given, groups, backup_at = await app[STORE].read(
+        lambda connection: (
+            totals(connection),
+            sources(connection),
+            current_groups(connection, now=now),
+            last_backup(connection),
+        )
     )
     return Collected(
         sums=sums,
@@ -135,6 +142,7 @@ async def collected(app: web.Application) -> Collected:
         currency=app[AI_USE].currency,
         store_bytes=app[CAP].size_bytes,
         store_limit=app[CAP].limit_bytes,
+        backup_at=backup_at,
         left_out=app[EXPORTER].coder.left_out,
     )
 
@@ -142,7 +150,18 @@ async def collected(app: web.Application) -> Collected:
 def _process(app: web.Application) -> Process:
     last_canary = app[CANARY_AT]
     canary_at = None if last_canary is None else last_canary() or 0
-    return Process(app[WRITER].queue_depth, app[SCHEDULE].facts, canary_at, app[NOW]())
+    store, writer, schedule, leadership = app[STORE], app[WRITER], app[SCHEDULE], app[LEADERSHIP]
+    return Process(
+        queued=writer.queue_depth,
+        oldest_s=writer.oldest_s,
+        jobs=schedule.facts,
+        connections=store.connections() if isinstance(store, MeasuredStore) else None,
+        coders_names=app[EXPORTER].coder is not NOTHING,
+        canary_at=canary_at,
+        now=app[NOW](),
+        leads=leadership.leads,
+        lease=leadership.seen,
+    )
 
 
 def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Coder:

@@ -8,16 +8,20 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 
 class Family(NamedTuple):
-    """One metric: its name as it is exposed, its meaning, its labels. A counter, and nothing else, ends in ``_total``."""
+    """One metric: its name as it is exposed, its meaning, its labels. A counter, and nothing else, ends in ``_total``.
+
+    ``type`` is given where it is neither a counter nor a gauge.
+    """
 
     name: str
     meaning: str
     labels: tuple[str, ...] = ()
+    type: str = ""
 
     @property
     def kind(self) -> str:
-        """``counter`` or ``gauge``."""
-        return "counter" if self.name.endswith("_total") else "gauge"
+        """``counter`` or ``gauge``, or the type it is given."""
+        return self.type or ("counter" if self.name.endswith("_total") else "gauge")
 
     def empty(self) -> CounterMetricFamily | GaugeMetricFamily:
         """The family without a sample yet."""
@@ -122,17 +126,38 @@ AI_USERS = Family(
 # Of the store, which all replicas share.
 STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
+BACKUP_AT = Family(
+    "collector_last_backup_timestamp_seconds",
+    "Of when the newest backup is that `collector backup` made or was told of. Absent when there never was one.",
+)
 LEFT_OUT = Family(
     "collector_metric_series_left_out", "Series that are not served because their metric has too many of them.", ("metric",)
 )
 
 # The service itself.
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
+QUEUE_OLDEST = Family(
+    "collector_queue_oldest_seconds", "How long the oldest of them has waited for its commit; 0 when none waits."
+)
+DB_CONNECTIONS = Family(
+    "collector_db_connections",
+    "Connections to the store in a transaction and idle, and transactions waiting for one."
+    " With CODER_PROMETHEUS_COLLECT_DB_METRICS.",
+    ("state",),
+)
 CANARY_AT = Family(
     "collector_canary_last_success_timestamp_seconds",
     "When a report that the service posts to itself was last committed; 0 while none was. Absent with COLLECTOR_CANARY=false.",
 )
-JOB_AGE = Family("collector_job_age_seconds", "Time since the job last succeeded.", ("job",))
+LEADER = Family("collector_leader", "1 while this replica leads: it does the jobs that are done once for all replicas. Else 0.")
+LEADER_EPOCH = Family("collector_leader_epoch", "How often the leader has changed, as this replica last saw it.")
+LEASE_RENEWED_AT = Family(
+    "collector_lease_renewed_timestamp_seconds",
+    "When the leader last renewed its lease, by the database's clock, as this replica last saw it.",
+)
+JOB_AGE = Family(
+    "collector_job_age_seconds", "Time since the job last succeeded. The leader's jobs have one at the leader alone.", ("job",)
+)
 JOB_DURATION = Family("collector_job_duration_seconds", "How long the job's last run took.", ("job",))
 JOB_FAILURES = Family("collector_job_failures_total", "Runs of the job that failed.", ("job",))
 
@@ -161,6 +186,18 @@ COLLECTED = (
     AI_USERS,
     STORE_BYTES,
     STORE_LIMIT,
+    BACKUP_AT,
     LEFT_OUT,
 )
-OWN = (QUEUE, CANARY_AT, JOB_AGE, JOB_DURATION, JOB_FAILURES)
+OWN = (
+    QUEUE,
+    QUEUE_OLDEST,
+    DB_CONNECTIONS,
+    CANARY_AT,
+    LEADER,
+    LEADER_EPOCH,
+    LEASE_RENEWED_AT,
+    JOB_AGE,
+    JOB_DURATION,
+    JOB_FAILURES,
+)

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import msgspec
 from aiohttp import web
 
-from collector.http.appkeys import CAP, NOW, SCHEDULE, SNAPSHOTS, WRITER
+from collector.http.appkeys import CAP, LEADERSHIP, NOW, SCHEDULE, SINK, SNAPSHOTS, WRITER
 from collector.http.errors import json_response
 from collector.http.operation import Operation
+from collector.persist.leadership import Leadership
+from collector.persist.sink import Sink
 from collector.rollup.store_cap import StoreState
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.deployment import Source
@@ -28,15 +31,30 @@ async def get_healthz(_request: web.Request) -> web.Response:
 
 @Operation(answer=Readiness, others={503: Readiness})
 async def get_readyz(request: web.Request) -> web.Response:
-    """Answer 200 when every check passes, else 503; the body names the checks either way."""
+    """Answer 200 when every check passes that intake depends on, else 503; the body names all checks either way."""
     found = await checks(request.app)
-    ready = all(check.ok for check in found)
+    ready = all(check.ok for check in found if check.needed)
     return json_response(Readiness("ready" if ready else "not ready", found), status=200 if ready else 503)
 
 
 async def checks(app: web.Application) -> tuple[Check, ...]:
-    """Everything that has to be right, with what was found."""
-    return (*_checks(app), await _database(app[LATENCY]))
+    """Everything that has to be right, with what was found. Behind a stream intake goes on without the rest."""
+    sink, writer = app[SINK], app[WRITER]
+    behind = (*_store(app), await _database(app[LATENCY]), _rollup(app), _leader(app[LEADERSHIP]))
+    if sink is writer:
+        return (_queue(sink), *behind)
+    stream = Check("stream", sink.works, "it acknowledges" if sink.works else "it does not acknowledge")
+    return (stream, _queue(sink), *(msgspec.structs.replace(check, needed=False) for check in behind))
+
+
+def _queue(sink: Sink) -> Check:
+    return Check("queue", sink.has_room, f"{sink.queue_depth} reports and rows wait")
+
+
+def _store(app: web.Application) -> Iterator[Check]:
+    works = app[WRITER].works
+    yield Check("store", works, "the last commit succeeded" if works else "commits fail")
+    yield Check("space", app[CAP].state is not StoreState.CLOSED, app[CAP].state.value)
 
 
 async def _database(latency: Latency) -> Check:
@@ -48,21 +66,21 @@ async def _database(latency: Latency) -> Check:
     return Check("database", True, f"it answers within {median * 1000:.1f} ms{slow}")
 
 
-def _checks(app: web.Application) -> Iterator[Check]:
-    writer = app[WRITER]
-    if writer.failure.since is None:
-        yield Check("store", True, "the last commit succeeded")
-    else:
-        yield Check("store", False, "commits fail")
-    yield Check("queue", writer.has_room, f"{writer.queue_depth} reports and rows wait")
-    yield Check("space", app[CAP].state is not StoreState.CLOSED, app[CAP].state.value)
+def _leader(leadership: Leadership) -> Check:
+    """Who leads. It is no fault of a replica that another one has to take over, so this never fails."""
+    seen, own = leadership.seen, leadership.holder
+    if leadership.leads and seen is not None:
+        return Check("leader", True, f"this replica, {own}, leads in epoch {seen.epoch}")
+    if seen is None or not seen.is_held or seen.holder == own:
+        return Check("leader", True, f"nobody leads as far as this replica, {own}, knows")
+    return Check("leader", True, f"{seen.holder} leads in epoch {seen.epoch}, this replica is {own}")
+
+
+def _rollup(app: web.Application) -> Check:
     snapshot, facts = app[SNAPSHOTS].current, app[SCHEDULE].facts["snapshot"]
     if snapshot is None:
-        failed = facts.failures_in_a_row > 0
-        yield Check("rollup", False, "the last run failed" if failed else "the first snapshot is being built")
-        return
+        return Check("rollup", False, "the last run failed" if facts.failures_in_a_row else "the first snapshot is being built")
     if snapshot.source is not Source.REPORTS:  # how often another server sends or answers is no fault of this one
-        yield Check("rollup", facts.failures_in_a_row == 0, "the last run failed" if facts.failures_in_a_row else "it runs")
-        return
+        return Check("rollup", facts.failures_in_a_row == 0, "the last run failed" if facts.failures_in_a_row else "it runs")
     age, interval = app[NOW]() - snapshot.collected_at, snapshot.interval_ms
-    yield Check("rollup", age <= STALE_INTERVALS * interval + 5_000, f"the snapshot is {age / 1000:.0f} s old")
+    return Check("rollup", age <= STALE_INTERVALS * interval + 5_000, f"the snapshot is {age / 1000:.0f} s old")

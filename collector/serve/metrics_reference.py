@@ -59,6 +59,9 @@ agents stand in `/metrics/deployment`.
 `/metrics/replica` and goes two minutes after the agent's last report. `CODER_PROMETHEUS_AGGREGATE_AGENT_STATS_BY` says which
 labels tell agents apart; those alike in them are added up, and of their latencies the median is taken.
 
+`coder_aibridged_*` are made of AI bridge records and kept in the database, so that no deleted record lowers them. Up to 20,000
+groups of labels are told apart in a deployment; `collector_aibridge_overflow_groups_total` says whether there were more.
+
 Their labels do name users, workspaces and templates, as far as `COLLECTOR_USER_IDENTITY` lets them be stored. Of each metric
 there are at most 20,000 series; `collector_metric_series_left_out` says how many are missing. What differs from a Coder server
 stands in [compatibility](compatibility.md).
@@ -76,6 +79,7 @@ TAIL = """
 ## What to watch
 
 - `collector_snapshot_timestamp_seconds` more than three refresh intervals old: the rollup fails, and `/readyz` says why.
+- `max(collector_leader) == 0` over all replicas: nobody does the jobs that are done once for all of them.
 - `increase(collector_failed_commits_total[5m]) > 0`: the store fails; senders get 503 after `COLLECTOR_SUBMIT_TIMEOUT`.
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that

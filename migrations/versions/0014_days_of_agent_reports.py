@@ -1,7 +1,7 @@
 """Agent reports by the day, on PostgreSQL.
 
 Revision: 0014
-Revises: 0010
+Revises: 0013
 """
 
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0010"
+down_revision = "0013"
 
 DAY_MS = 86_400_000
 AHEAD, FAR = 3, 400

@@ -43,6 +43,7 @@ BY_TYPE: dict[OptionType, tuple[str, Any]] = {
 BY_FORMAT: dict[str, tuple[str, Any]] = {
     "host:port": ("localhost:4242", HostPort("localhost", 4242)),
     "http-url": ("https://csp.example/base", "https://csp.example/base"),
+    "nats-url": ("nats://a.example:4222,tls://b.example", ("nats://a.example:4222", "tls://b.example")),
     "header": ("x-real-ip,x-forwarded-for", ("X-Real-Ip", "X-Forwarded-For")),
     "suffix": ("workspaces", "workspaces"),
     "ssh-option": ("Port=22,ForwardAgent yes", ("Port=22", "ForwardAgent yes")),

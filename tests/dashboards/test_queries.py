@@ -40,6 +40,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             directory,
             COLLECTOR_AIBRIDGE_PRICES=str(prices),
             COLLECTOR_CANARY="true",
+            CODER_PROMETHEUS_COLLECT_DB_METRICS="true",
             COLLECTOR_UPSTREAMS=json.dumps([{"url": url, "token_file": str(token)}]),
         ) as service,
         run_prometheus(directory / "prometheus", {JOB: service.prometheus_url}, rules=FILES) as server,
@@ -82,7 +83,8 @@ def simulation(service: Service) -> Iterator[None]:
 
 
 def post_what_nobody_simulates(service: Service) -> None:
-    """A report that is left out, and a Coder server's telemetry."""
+    """A report that is left out, a Coder server's telemetry, and a backup."""
+    subprocess.run([sys.executable, "-m", "collector", "backup", "--taken"], cwd=ROOT, env=service.env, check=True, timeout=30)
     post(service, f"/csp/reports?key={service.browser_key}", json.dumps([7, {"csp-report": {}}]).encode())
     telemetry = ROOT / "tests/payloads/telemetry/snapshot.json"
     post(service, "/snapshot", telemetry.read_bytes(), Authorization=f"Bearer {service.feed_key}")

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from collector.app import CERTIFICATES
 from collector.http.ciphers import SAFE, WEAK
 from collector.http.tls import Certificates, TlsOptions
+from collector.jobs import CERTIFICATES
 from collector.routes import ROUTES
 from collector.wire.errors import InvalidOption
 from tests.certificates import Authority, Pair

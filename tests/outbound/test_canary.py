@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from collector.app import CANARY
 from collector.http.appkeys import WRITER
+from collector.jobs import CANARY
 from collector.outbound.canary import EVERY_MS
 from tests.inside import Inside, running
 

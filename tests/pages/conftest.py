@@ -15,7 +15,19 @@ from aiohttp.test_utils import TestClient
 from playwright.async_api import Browser, async_playwright
 from pytest_aiohttp import AiohttpClient
 
-from collector.http.appkeys import CAP, CREDENTIALS, DEPLOYMENT, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import (
+    CAP,
+    CREDENTIALS,
+    DEPLOYMENT,
+    LEADERSHIP,
+    NOISE,
+    NOW,
+    SCHEDULE,
+    SINK,
+    SNAPSHOTS,
+    STORE,
+    WRITER,
+)
 from collector.http.auth import TOKEN_NAME, Credentials
 from collector.normalize.filters import NoiseFilter
 from collector.pages import session, static
@@ -23,6 +35,7 @@ from collector.pages.page import PAGES, Pages
 from collector.persist.accounts import create_token, create_user
 from collector.persist.engine import Store
 from collector.persist.keys import create_key
+from collector.persist.leadership import Leadership
 from collector.persist.projects import ensure_project
 from collector.persist.tables import violations
 from collector.persist.writer import Writer
@@ -162,7 +175,8 @@ def pages_app(store: Store, *, now: Callable[[], int] = lambda: MOMENT) -> web.A
     app = doorstep()
     app[STORE], app[NOW], app[DEPLOYMENT], app[SNAPSHOTS] = store, now, DEPLOYED, Snapshots()
     app[CREDENTIALS] = Credentials(store, now=now, clock=lambda: 0.0)
-    app[WRITER] = Writer(store, {}, queue_limit=1, submit_timeout=1)
+    app[SINK] = app[WRITER] = Writer(store, {}, queue_limit=1, submit_timeout=1)
+    app[LEADERSHIP] = Leadership(store, app[WRITER].write, ttl=15)
     app[CAP], app[SCHEDULE] = StoreCap(10**9), Schedule([Job("snapshot", _nothing, timedelta(seconds=30))], clock=now)
     app[NOISE], app[PRICES] = NoiseFilter(()), Prices(None)
     app[LATENCY] = Latency(store, time.monotonic, good_for=60, threshold=1)

@@ -12,9 +12,9 @@ from urllib.parse import quote
 import pytest
 from playwright.async_api import Browser
 
-from collector.app import ROWS
 from collector.http.appkeys import WRITER
 from collector.http.auth import TOKEN_NAME
+from collector.jobs import ROWS
 from collector.routes import ROUTES
 from tests.inside import Inside, running
 from tests.pages.marked import Marks, delivered, forced, options, violations

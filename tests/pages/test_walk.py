@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page
 
-from collector.app import ROWS
 from collector.cli.demo import past_day
 from collector.http.appkeys import WRITER
+from collector.jobs import ROWS
 from tests.inside import Inside, running
 from tests.pages.sent import send_everything
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -35,7 +36,7 @@ WRITERS, ROUNDS, TOGETHER = 3, 8, 100  # two rounds of policies: as many as a pr
 async def writing(store: Store, *, submit_timeout: float = 60.0) -> AsyncIterator[Writer]:
     """A writer of all kinds on ``store``."""
     rows = CspRows()
-    stations = {CspIntake: rows.store, AgentReport: agentstats.store, Workspace: workspaces.store}
+    stations: Any = {CspIntake: rows.store, AgentReport: agentstats.store, Workspace: workspaces.store}
     writer = Writer(store, stations, queue_limit=10_000, submit_timeout=submit_timeout, ended=rows.ended)
     writer.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -73,11 +74,17 @@ class FaultyStore:
 
 @asynccontextmanager
 async def running(
-    store: Store, faults: Iterable[str] = (), *, queue_limit: int = 1_000, submit_timeout: float = 60.0
+    store: Store,
+    faults: Iterable[str] = (),
+    *,
+    queue_limit: int = 1_000,
+    submit_timeout: float = 60.0,
+    clock: Callable[[], float] = time.monotonic,
 ) -> AsyncIterator[tuple[Writer, FaultyStore]]:
     await store.transact(lambda connection: connection.execute(insert(projects), [{"name": "shop", "created_at": 0}]))
     faulty, rows = FaultyStore(store, faults), CspRows()
-    writer = Writer(faulty, {CspIntake: rows.store}, queue_limit=queue_limit, submit_timeout=submit_timeout, ended=rows.ended)
+    bounds = {"queue_limit": queue_limit, "submit_timeout": submit_timeout}
+    writer = Writer(faulty, {CspIntake: rows.store}, **bounds, ended=rows.ended, clock=clock)  # type: ignore[arg-type]
     writer.start()
     yield writer, faulty
     faulty.gate.set()
@@ -262,7 +269,7 @@ async def test_what_is_refused_is_counted_by_its_reason(store: Store) -> None:
             await writer.submit([intake()])
 
     counts = {Refused.STORE_FAILS: 5, Refused.QUEUE_FULL: 3, Refused.STORE_FULL: 2, Refused.STOPPING: 1}
-    assert {refused: refusals(refused) - before[refused] for refused in Refused} == counts
+    assert {refused: refusals(refused) - before[refused] for refused in counts} == counts
 
 
 def refusals(refused: Refused) -> float:
@@ -384,3 +391,21 @@ async def test_marks_do_not_grow(store: Store) -> None:
 
         rows = await store.read(lambda connection: connection.execute(sqlalchemy.select(writer_marks.c.batch)).all())
         assert [row.batch for row in rows] == ([5] if store.dialect == "postgresql" else [])
+
+
+async def test_the_age_of_the_oldest_is_known(store: Store) -> None:
+    """It grows while a commit is under way, is that of the first however many follow, and is 0 when all have their answer."""
+    at = 100.0
+    async with running(store, submit_timeout=5.0, clock=lambda: at) as (writer, faulty):
+        faulty.gate.clear()
+        first = asyncio.create_task(writer.submit([intake(1)]))
+        await asyncio.sleep(0)
+        at = 103.0
+        second = asyncio.create_task(writer.submit([intake(2)]))
+        await asyncio.sleep(0)
+        at = 104.0
+        waited = writer.oldest_s
+        faulty.gate.set()
+        await asyncio.gather(first, second)
+
+        assert (waited, writer.oldest_s) == (4.0, 0.0)

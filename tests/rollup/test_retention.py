@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Boolean, Connection, Table, Text, insert, select, update
 
 from collector.persist import history_tables, tables
-from collector.persist.aibridge_tables import OF_AN_INTERCEPTION
+from collector.persist.aibridge_tables import OF_AN_INTERCEPTION, TOTALS
 from collector.persist.engine import SqliteStore, Store
 from collector.rollup.csp import SLICE_ROWS
 from collector.rollup.retention import RULES, Retentions, interceptions_rule, purge
@@ -46,6 +46,13 @@ ITEM = {"deployment": "d", "kind": "workspace", "facts": "{}"}
 BUILD = {"deployment": "d", "id": "b", "job_id": "j"}
 JOB = {"deployment": "d", "updated_at": 0, "failed": False}
 SERVER = {"deployment": "d", "kubernetes": False, "cpu_cores": 1, "memory_total": 1}
+
+
+def total(table: Table) -> dict[str, Any]:
+    """A row of sums."""
+    plain = {Text: "", Boolean: False}
+    return {column.name: plain.get(type(column.type), 0) for column in table.columns}
+
 
 # By table: when its rows are due, rows older than that, rows that are not, and rows that time does not matter to.
 TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]]]] = {
@@ -107,6 +114,14 @@ TIMED: dict[str, tuple[int, Callable[[int], dict[str, Any]], list[dict[str, Any]
         [JOB | {"id": "kept", "seen_at": 1}],
     ),
     "telemetry_servers": (NOW - KEEP.inventory, lambda at: SERVER | {"machine_id": str(at), "seen_at": at}, []),
+    **{
+        table.name: (
+            NOW - KEEP.aibridge_totals,
+            lambda at, table=table: total(table) | {"model": str(at), "counted_at": at},  # type: ignore[misc]
+            [],
+        )
+        for table in TOTALS
+    },
     "writer_marks": (NOW - KEEP.writer_marks, lambda at: {"writer": str(at), "batch": 1, "at": at}, []),
 }
 
@@ -129,14 +144,16 @@ async def prepare(store: Store) -> None:
 def test_every_growing_table_has_a_rule() -> None:
     """A table without a rule is one that only people, closed lists, or a rule for what it belongs to let grow."""
     by_people = {"meta", "users", "projects", "project_members", "ignore_rules", "agent_tokens", "erased_users"}
-    by_deployments = {"deployments", "telemetry_states"}  # one row for each, and they are counted
-    closed = {"csp_totals", "drop_totals", "other_report_totals", "noise_rule_totals", "project_activity"}
+    by_deployments = {"deployments", "telemetry_states", "shown_snapshots"}  # one row for each, and they are counted
+    closed = {"csp_totals", "drop_totals", "other_report_totals", "noise_rule_totals", "project_activity", "leases"}
+    by_acknowledgements = {"message_streams", "applied_messages"}  # the consumer of the stream has them go
     with_violations = {"csp_days", "csp_samples", "violation_facets", "violation_clients"}
     with_interceptions = {table.name for table in OF_AN_INTERCEPTION}
     with_workspaces = {"workspace_build_totals"}
     ruled = {rule.name for rule in (*RULES, interceptions_rule(NOW))}
     rules = ruled - {"project_violations"}  # the same table by another rule
-    unruled = by_people | by_deployments | closed | with_violations | with_interceptions | with_workspaces
+    unruled = by_people | by_deployments | closed | by_acknowledgements
+    unruled |= with_violations | with_interceptions | with_workspaces
     assert rules | unruled == set(tables.metadata.tables)
 
 

@@ -143,7 +143,15 @@ def test_series_that_differ_in_own_labels_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["collector_csp_reports_total", "coderd_agents_up", "process_cpu_seconds_total", "up", "coderd_workspace_builds"]
+    "name",
+    [
+        "collector_csp_reports_total",
+        "coderd_agents_up",
+        "process_cpu_seconds_total",
+        "up",
+        "coderd_workspace_builds",
+        "coder_aibridged_tokens",
+    ],
 )
 def test_an_agent_says_nothing_in_our_name(name: str) -> None:
     """What we serve ourselves an agent cannot add to, nor break by a second family of one name."""

@@ -26,7 +26,7 @@ async def test_ready_names_its_checks(inside: Inside) -> None:
     await ready(inside)
     status, found = await checks(inside)
     assert status == 200
-    assert set(found) == {"store", "queue", "space", "rollup", "database"}
+    assert set(found) == {"store", "queue", "space", "leader", "rollup", "database"}
     assert all(ok and detail for ok, detail in found.values())
 
 

@@ -16,19 +16,22 @@ import pytest
 from collector.__main__ import main
 from collector.config.options import OPTIONS, Option, OptionType
 from collector.routes import ROUTES
+from tests.nats import start_nats
 from tests.postgres import PostgresServer
 from tests.service import Service, run_service
 
 MARKER = "m4rker"
 SECRETS = [option for option in OPTIONS if option.secret]
 DATABASE = "CODER_PG_CONNECTION_URL"
+STREAM = "COLLECTOR_NATS_URL"
 # Nobody listens there, so what is asked of it fails, and is logged.
 NOWHERE = f"http://127.0.0.1:1/{MARKER}"
-# A mark in every secret, also in one that stands within a structure; in the database's URL only when there is one.
+# A mark in every secret, also in one that stands within a structure; in the URLs of a database and a stream only when there is
+# one.
 MARKED = {
     option.env: NOWHERE if option.type is OptionType.URL else f"{option.name} {MARKER}"
     for option in SECRETS
-    if option.env != DATABASE
+    if option.env not in (DATABASE, STREAM)
 } | {
     "CODER_EXTERNAL_AUTH_0_ID": "gh",
     "CODER_EXTERNAL_AUTH_0_CLIENT_SECRET": MARKER,
@@ -129,6 +132,24 @@ def test_no_secret_leaves_the_service(tmp_path: Path, request: pytest.FixtureReq
 
 
 @pytest.mark.slow
+def test_no_secret_of_the_stream_leaves_the_service(tmp_path: Path) -> None:
+    """Neither while NATS takes the password in its URL, nor when it is away, does anybody get to see it."""
+    with start_nats(tmp_path / "nats", password=MARKER) as (nats,):
+        url = nats.url.replace("nats://", f"nats://ada:{MARKER}@")
+        with talking(tmp_path, COLLECTOR_NATS_URL=url, COLLECTOR_SUBMIT_TIMEOUT="1s") as running:
+            service = running.service
+            report = f"{service.url}/csp/reports?key={service.browser_key}", "POST", b'{"csp-report":{"blocked-uri":"eval"}}'
+            taken = said_by(*report)
+            nats.end()
+            answers = [said_by(*report), said_by(f"{service.url}/readyz"), said_by(service.prometheus_url)]
+            logs = running.logs()
+
+    assert '"ok"' in taken
+    assert "JetStream does not acknowledge" in answers[0]
+    assert [text for text in [*answers, *logs.values()] if MARKER in text] == []
+
+
+@pytest.mark.slow
 def test_no_credential_stays_in_a_log(tmp_path: Path) -> None:
     """However a token or a feed key is presented, also where it does not belong, no log has it, and no answer gives it back."""
     with talking(tmp_path) as running:
@@ -172,7 +193,8 @@ def test_no_credential_stays_in_a_log(tmp_path: Path) -> None:
 )
 def test_no_secret_is_printed(said: Callable[..., str], argv: list[str]) -> None:
     """Neither help nor what prints options or documents shows the mark, and ``config show`` says that there is a secret."""
-    printed = said(*argv, **MARKED, CODER_PG_CONNECTION_URL=f"postgres://ada:{MARKER}@db.example/collector")
+    servers = {DATABASE: f"postgres://ada:{MARKER}@db.example/collector", STREAM: f"nats://ada:{MARKER}@nats.example"}
+    printed = said(*argv, **MARKED, **servers)
 
     assert len(printed) > 1_000
     assert MARKER not in printed

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from collector.app import ROWS
 from collector.http.appkeys import CREDENTIALS, NOW, STORE, WRITER
+from collector.jobs import ROWS
 from collector.persist.accounts import create_token, create_user
 from collector.persist.tables import project_activity, violations
 from collector.wire.identity import Role

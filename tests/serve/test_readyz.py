@@ -11,7 +11,7 @@ from tests.inside import running
 
 async def test_what_an_error_said_is_not_shown(tmp_path: Path) -> None:
     """A failing store and a failing rollup are named in fixed words: the error's own are for the log."""
-    async with running("sqlite", tmp_path) as inside:
+    async with running("sqlite", tmp_path, CODER_AGENT_STATS_REFRESH_INTERVAL="23h") as inside:
         jobs = inside.app[SCHEDULE].facts
         async with asyncio.timeout(10):
             while not all(job.runs for job in jobs.values()):  # the next runs are far away, and change nothing below
