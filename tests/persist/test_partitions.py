@@ -14,7 +14,7 @@ from sqlalchemy import Connection, event, func, select, text
 
 from collector.persist import agentstats, migrate
 from collector.persist.engine import Store, open_store
-from collector.persist.partitions import AHEAD, DAY_MS, LOCK_TIMEOUT_MS, day_of, days, drop_oldest, make_ahead, strays
+from collector.persist.partitions import AHEAD, DAY_MS, WORK_TIMEOUT_MS, day_of, days, drop_oldest, make_ahead, strays
 from collector.persist.tables import agent_stats
 from collector.rollup.agentstats import agent_use
 from collector.rollup.coder_metrics import coder_moment
@@ -27,6 +27,7 @@ T = TypeVar("T")
 KEEP = Retentions()
 TODAY, TOMORROW = day_of(NOW), day_of(NOW + DAY_MS)
 HOUR_MS = 3_600_000
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 @pytest.fixture
@@ -174,7 +175,9 @@ async def test_a_drop_gives_way_to_a_reader(store: Store, url: str) -> None:
         async with reader.transaction():
             await reader.fetchval("SELECT count(*) FROM collector.agent_stats")
             dropping = asyncio.create_task(store.transact(partial(drop_oldest, before=NOW - DAY_MS)))
-            async with asyncio.timeout(20 * LOCK_TIMEOUT_MS / 1000):
+            while not dropping.done() and await store.read(lambda c: c.exec_driver_sql(WAITING).scalar()) == 0:
+                pass
+            async with asyncio.timeout(WORK_TIMEOUT_MS / 1000 - 1):
                 await received(store, NOW)
                 assert await dropping == 0
     finally:
