@@ -59,6 +59,7 @@ from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
 from collector.persist.leadership import Leadership
 from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, own_browser_key, service_secret
+from collector.persist.partitions import make_ahead
 from collector.persist.projects import ensure_browser_key, project_by_name
 from collector.persist.writer import Writer
 from collector.rollup.aibridge_recent import RecentUse
@@ -93,7 +94,7 @@ async def create_app(
     """
     settings = loaded.settings
     certificates, prices = entrance.certificates(settings), read_prices(settings.aibridge_prices)
-    store = await _migrated_store(settings)
+    store = await _migrated_store(settings, now=now)
     credentials = entrance.credentials(settings, store, now=now)
     guard = entrance.guard(settings, credentials)
     app = web.Application(middlewares=list(entrance.middlewares(settings, guard)))
@@ -162,12 +163,14 @@ def _described() -> bytes:
     return json_bytes(openapi.document(ROUTES, VERSION, config_type()))
 
 
-async def _migrated_store(settings: Settings) -> Store:
+async def _migrated_store(settings: Settings, *, now: Callable[[], int]) -> Store:
     if not settings.pg_connection_url:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     await migrate.upgrade(settings.database_url)
     pool, idle = settings.pg_conn_max_open, settings.idle_connections
-    return open_store(settings.database_url, pool_size=pool, idle=idle, measured=settings.prometheus_collect_db_metrics)
+    store = open_store(settings.database_url, pool_size=pool, idle=idle, measured=settings.prometheus_collect_db_metrics)
+    await store.transact(partial(make_ahead, now=now()))  # retention does it too, but may be behind the first reports
+    return store
 
 
 def _admin_token(settings: Settings) -> str | None:

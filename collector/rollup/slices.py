@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, cast, delete, func, literal, or_, select, tuple_
 
-from collector.persist import tables
+from collector.persist import partitions, tables
 from collector.rollup.csp import SLICE_ROWS, Slice, fold_hours, fold_minutes
 
 MINUTE_MS = 60_000
@@ -42,6 +42,18 @@ def older(table: Table, time: str, condition: ColumnElement[bool] | None = None)
         return Slice(done, 0 if done == SLICE_ROWS else None)
 
     return work
+
+
+def old_reports(connection: Connection, cutoff: int, after: int) -> Slice:
+    """Agent reports one by one: on PostgreSQL only those that are astray, since days of them are dropped."""
+    table = partitions.strays if connection.dialect.name == "postgresql" else tables.agent_stats
+    return older(table, "received_at")(connection, cutoff, after)
+
+
+def old_days(connection: Connection, cutoff: int, _after: int) -> Slice:
+    """A day of agent reports, all of them before the cutoff, at once."""
+    dropped = partitions.drop_oldest(connection, before=cutoff)
+    return Slice(dropped, 0 if dropped else None)
 
 
 def silent_agents(connection: Connection, cutoff: int, after: int) -> Slice:
