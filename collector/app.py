@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import random
 import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -11,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from collector import about, buffer, entrance, telemetry, upkeep
+from collector import about, buffer, entrance, telemetry, upkeep, workers
 from collector.config.deployment import deployment_config
 from collector.config.loading import Loaded
 from collector.config.prices import read_prices
@@ -42,12 +41,9 @@ from collector.http.appkeys import (
 from collector.http.errors import errors_middleware, json_bytes
 from collector.http.front import Door
 from collector.http.guard import Guard
-from collector.http.limits import Budget
 from collector.http.observe import observing
 from collector.ingest import aibridge, csp
-from collector.ingest.clients import Clients
 from collector.jobs import CANARY, CERTIFICATES, ROWS, jobs
-from collector.normalize.csp import Remembered
 from collector.outbound import canary, updatecheck
 from collector.pages import session
 from collector.pages.page import PAGES, Pages
@@ -58,9 +54,9 @@ from collector.persist import workspaces as workspace_rows
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store, open_store
 from collector.persist.leadership import Leadership
-from collector.persist.meta import DEFAULT_PROJECT, FirstSecrets, deployment_id, first_start, own_browser_key, service_secret
+from collector.persist.meta import FirstSecrets, deployment_id, first_start, own_browser_key, service_secret
 from collector.persist.partitions import make_ahead
-from collector.persist.projects import ensure_browser_key, project_by_name
+from collector.persist.projects import ensure_browser_key
 from collector.persist.writer import Writer
 from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
@@ -75,14 +71,27 @@ from collector.serve.latency import LATENCY, Latency
 from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
 from collector.wire.general import UpdateCheck
-from collector.wire.identity import IngestKey, KeyKind
 from collector.wire.inventory import TelemetryIntake, TelemetryServer
 from collector.wire.records import AgentReport, CspIntake, Workspace
 
 FIRST: web.AppKey[list[FirstSecrets]] = web.AppKey("first", list)  # empty but on the first start
 GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 # What the Prometheus listener reads.
-SHARED = (STORE, WRITER, SNAPSHOTS, SCHEDULE, LEADERSHIP, CAP, NOISE, NOW, AI_USE, CANARY_AT, COUNTED, exporter.EXPORTER)
+SHARED = (
+    STORE,
+    WRITER,
+    SNAPSHOTS,
+    SCHEDULE,
+    LEADERSHIP,
+    CAP,
+    NOISE,
+    NOW,
+    AI_USE,
+    CANARY_AT,
+    COUNTED,
+    exporter.EXPORTER,
+    exporter.GATHERED,
+)
 
 
 async def create_app(
@@ -104,7 +113,7 @@ async def create_app(
     first = await store.transact(partial(first_start, now=now(), admin_token=partial(_admin_token, settings), keep=keep))
     app[FIRST] = [] if first is None else [first]
     app[DEPLOYMENT] = await store.transact(deployment_id)
-    app[BUDGET] = Budget(0 if settings.disable_rate_limits else settings.ingest_rate_limit, time.monotonic)
+    app[BUDGET] = entrance.budget(settings)
     app[NOISE] = await upkeep.noise_in_effect(settings, store)
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
@@ -131,7 +140,18 @@ async def create_app(
         report_key=await store.transact(partial(own_browser_key, now=now())),
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
-    app[csp.DOOR] = await _csp_door(settings, app, guard)
+    app[csp.DOOR] = await entrance.csp_door(
+        settings,
+        store,
+        guard,
+        sink=app[SINK],
+        credentials=credentials,
+        budget=app[BUDGET],
+        noise=app[NOISE],
+        deployment=app[DEPLOYMENT],
+        now=now,
+    )
+    workers.prepare(app, settings)
     _add_routes(app, guard)
     app.cleanup_ctx.append(_running)
     return app
@@ -229,13 +249,6 @@ async def _set_up_canary(app: web.Application, settings: Settings) -> None:
         app[CANARY_AT] = lambda: bird.last_success_at
 
 
-async def _csp_door(settings: Settings, app: web.Application, guard: Guard) -> csp.CspDoor:
-    """The door, and the key that stands for a signed-in user who tries it out."""
-    clients = Clients(await app[STORE].read(service_secret), address=entrance.address(settings))
-    project = await app[STORE].read(partial(project_by_name, name=DEFAULT_PROJECT))
-    own = IngestKey("", KeyKind.BROWSER, project.id, project.name, app[DEPLOYMENT])
-    parts = app[SINK], app[CREDENTIALS], guard, app[BUDGET], clients, Remembered(app[NOISE])
-    return csp.CspDoor(*parts, own=own, now=app[NOW], chance=random.random, version=VERSION)
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:

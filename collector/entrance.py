@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
@@ -23,8 +24,17 @@ from collector.http.limits import Budget, SlidingWindow
 from collector.http.observe import observing
 from collector.http.redirect import to_access_url
 from collector.http.tls import Certificates, TlsOptions
+from collector.ingest.clients import Clients
+from collector.ingest.csp import CspDoor
+from collector.normalize.csp import Remembered
+from collector.normalize.filters import NoiseFilter
 from collector.pages.session import SignIn
 from collector.persist.engine import Store
+from collector.persist.meta import DEFAULT_PROJECT, service_secret
+from collector.persist.projects import project_by_name
+from collector.persist.sink import Sink
+from collector.wire.clock import wall_clock
+from collector.wire.identity import IngestKey, KeyKind
 
 LOOKUPS_A_MINUTE = 3_000  # of unknown credentials from addresses past their limit: 50 reads a second at the most
 MS = timedelta(milliseconds=1)
@@ -79,6 +89,32 @@ def guard(settings: Settings, credentials: Credentials) -> Guard:
         address=address(settings),
         lookups=Budget(LOOKUPS_A_MINUTE, time.monotonic),
     )
+
+
+def budget(settings: Settings) -> Budget:
+    """What each key may bring to this process: its part of what the service takes."""
+    limit = 0 if settings.disable_rate_limits else settings.ingest_rate_limit
+    return Budget(limit, time.monotonic, processes=settings.workers)
+
+
+async def csp_door(
+    settings: Settings,
+    store: Store,
+    guard: Guard,
+    *,
+    sink: Sink,
+    credentials: Credentials,
+    budget: Budget,
+    noise: NoiseFilter,
+    deployment: str,
+    now: Callable[[], int] = wall_clock,
+) -> CspDoor:
+    """The door, and the key that stands for a signed-in user who tries it out."""
+    clients = Clients(await store.read(service_secret), address=address(settings))
+    project = await store.read(partial(project_by_name, name=DEFAULT_PROJECT))
+    own = IngestKey("", KeyKind.BROWSER, project.id, project.name, deployment)
+    parts = sink, credentials, guard, budget, clients, Remembered(noise)
+    return CspDoor(*parts, own=own, now=now, chance=random.random, version=VERSION)
 
 
 def middlewares(settings: Settings, guard: Guard) -> Iterable[Middleware]:

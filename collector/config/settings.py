@@ -85,6 +85,7 @@ class Settings:
     data_dir: Path  # absolute
     admin_token_file: str  # "" when not set
     ingest_rate_limit: int  # reports a minute and key; 0: none
+    workers: int  # processes that take intake, the main one among them
     queue_limit: int  # reports and rows that wait for their commit
     submit_timeout: timedelta
     shutdown_timeout: timedelta

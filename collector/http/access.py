@@ -82,7 +82,7 @@ async def authorize(
 
 
 async def _feed_caller(request: web.BaseRequest, credentials: Credentials, before_lookup: Check | None) -> Caller:
-    presented = _header_key(request)
+    presented = header_key(request)
     if presented is not None:
         return _of_kind(await credentials.key(presented, before_lookup), KeyKind.FEED)
     token = session_token(request)
@@ -99,7 +99,7 @@ async def _csp_caller(request: web.BaseRequest, credentials: Credentials, before
     in_url = request.query.get("key")
     if in_url:
         return _of_kind(await credentials.key(in_url, before_lookup), KeyKind.BROWSER)
-    presented = _header_key(request)
+    presented = header_key(request)
     if presented is not None:
         _of_kind(await credentials.key(presented, before_lookup), KeyKind.BROWSER)
         raise Unauthorized(NO_CREDENTIAL, "A browser key belongs into the query: ?key=.")
@@ -109,7 +109,7 @@ async def _csp_caller(request: web.BaseRequest, credentials: Credentials, before
     return _permitted(await credentials.user(token, before_lookup), Access.CSP)
 
 
-def _header_key(request: web.BaseRequest) -> str | None:
+def header_key(request: web.BaseRequest) -> str | None:
     """The ingest key in the Authorization header; None when there is none. What has a dash in it is no key but a token."""
     password = basic_password(request)
     if password is not None:

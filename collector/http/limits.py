@@ -107,17 +107,21 @@ class Budget:
         limit_per_minute: how many, also at once after a minute of silence; 0 is no limit.
         clock: monotonic seconds.
         tracked_at_most: keys that are remembered; the one unused for longest is forgotten first and starts full again.
+        processes: that share every limit: each takes its part, rounded up, and together they take no more than that.
     """
 
-    def __init__(self, limit_per_minute: int, clock: Callable[[], float], *, tracked_at_most: int = 10_000) -> None:
+    def __init__(
+        self, limit_per_minute: int, clock: Callable[[], float], *, tracked_at_most: int = 10_000, processes: int = 1
+    ) -> None:
         self._limit = limit_per_minute
         self._clock = clock
         self._tracked_at_most = tracked_at_most
+        self._processes = processes
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
 
     @property
     def limit(self) -> int:
-        """Reports a minute; 0 is no limit."""
+        """Reports a minute, of all processes; 0 is no limit."""
         return self._limit
 
     def take(self, key_id: str, n: int, *, limit: int | None = None) -> int:
@@ -125,7 +129,7 @@ class Budget:
 
         ``limit`` is that of this key alone, when it has one of its own.
         """
-        limit = self._limit if limit is None else limit
+        limit = self._part(self._limit if limit is None else limit)
         if limit == 0:
             return n
         bucket = self._bucket(key_id, limit)
@@ -139,21 +143,25 @@ class Budget:
         A full budget lets any ``n`` pass and goes into debt, or a body larger than the limit could never be sent. So the
         mean stays within the limit, and what passes at once is the limit or one body.
         """
-        if self._limit == 0:
+        limit = self._part(self._limit)
+        if limit == 0:
             return True
-        bucket = self._bucket(key_id, self._limit)
-        passes = n <= bucket.left or bucket.left >= self._limit
+        bucket = self._bucket(key_id, limit)
+        passes = n <= bucket.left or bucket.left >= limit
         if passes:
             bucket.left -= n
         return passes
 
     def give_back(self, key_id: str, n: int, *, limit: int | None = None) -> None:
         """Undo a take of ``n``: they were not stored, and will be sent again."""
-        limit = self._limit if limit is None else limit
+        limit = self._part(self._limit if limit is None else limit)
         if limit == 0:
             return
         bucket = self._bucket(key_id, limit)
         bucket.left = min(limit, bucket.left + n)
+
+    def _part(self, limit: int) -> int:
+        return limit if self._processes == 1 else -(-limit // self._processes)
 
     def _bucket(self, key_id: str, limit: int) -> TokenBucket:
         """The bucket of ``key_id``, refilled up to now."""

@@ -22,6 +22,7 @@ from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
 from collector.serve.coder_families import QUERIES
 from collector.serve.exported_use import aibridge_families, violation_families
+from collector.serve.gathered import Key, with_workers
 from collector.wire.workspace_groups import WorkspaceGroup
 
 MAX_RULE_LABELS = 100
@@ -57,6 +58,7 @@ class Process(NamedTuple):
     now: int
     leads: bool
     lease: Lease | None  # as it was last seen
+    workers: Mapping[str, Mapping[Key, float]] = {}  # what they have counted
 
 
 class _Families:
@@ -94,7 +96,7 @@ def replica_registry(process: Process) -> CollectorRegistry:
     queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
     canary = _at(families.CANARY_AT, process.canary_at)
     own = [*queue, *_connections(process), canary, *_leader(process), *_jobs(process)]
-    return _registry([*REGISTRY.collect(), *own])
+    return _registry([*with_workers(REGISTRY.collect(), process.workers), *own])
 
 
 def _registry(made: Iterable[Metric]) -> CollectorRegistry:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from aiohttp import web
@@ -27,6 +27,7 @@ from collector.serve import accept
 from collector.serve.coder_families import Wanted, capped, deployment_series, forwarded_series
 from collector.serve.collected import Collected, Process, deployment_registry, replica_registry
 from collector.serve.exposition import EOF, Bodies, Body, Format, answer, bodies, body
+from collector.serve.gathered import Key
 from collector.wire.identity import Agent
 
 Sent = Sequence[tuple[Agent, Sequence[Series]]]
@@ -88,12 +89,14 @@ class Exporter:
 
 
 EXPORTER: web.AppKey[Exporter] = web.AppKey("exporter", Exporter)
+# What the workers of this process have counted; None: there are none.
+GATHERED: web.AppKey[Callable[[], Awaitable[dict[str, dict[Key, float]]]] | None] = web.AppKey("gathered", object)  # type: ignore[arg-type]
 
 
 @Operation(media=MEDIA, headers=HEADERS)
 async def get_metrics(request: web.Request) -> web.Response:
     """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for."""
-    return await _scraped(request, await collected(request.app), _process(request.app))
+    return await _scraped(request, await collected(request.app), await _process(request.app))
 
 
 @Operation(media=MEDIA, headers=HEADERS)
@@ -105,7 +108,7 @@ async def get_deployment_metrics(request: web.Request) -> web.Response:
 @Operation(media=MEDIA, headers=HEADERS)
 async def get_replica_metrics(request: web.Request) -> web.Response:
     """The metrics of this process alone: of several replicas scrape each, and add them up."""
-    return await _scraped(request, None, _process(request.app))
+    return await _scraped(request, None, await _process(request.app))
 
 
 async def _scraped(request: web.Request, moment: Collected | None, process: Process | None) -> web.Response:
@@ -147,7 +150,8 @@ async def collected(app: web.Application) -> Collected:
     )
 
 
-def _process(app: web.Application) -> Process:
+async def _process(app: web.Application) -> Process:
+    gather = app[GATHERED]
     last_canary = app[CANARY_AT]
     canary_at = None if last_canary is None else last_canary() or 0
     store, writer, schedule, leadership = app[STORE], app[WRITER], app[SCHEDULE], app[LEADERSHIP]
@@ -161,6 +165,7 @@ def _process(app: web.Application) -> Process:
         now=app[NOW](),
         leads=leadership.leads,
         lease=leadership.seen,
+        workers={} if gather is None else await gather(),
     )
 
 

@@ -79,5 +79,17 @@ def records_of(content: bytes) -> list[Record]:
         raise Unreadable(str(error)) from error
 
 
+def records_in(content: bytes | msgspec.Raw) -> list[Record]:
+    """The records of one parcel, by kind and then in order.
+
+    Raises:
+        Unreadable: it is no parcel.
+    """
+    try:
+        return _of(_parcels.decode(content))
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from error
+
+
 def _of(given: _Parcel) -> list[Record]:
     return [*given.csp, *given.agents, *given.workspaces, *given.servers, *given.telemetry]
