@@ -15,7 +15,11 @@ LONGEST_PATH = 100  # bytes: sun_path has 108 on Linux and 104 elsewhere
 
 @dataclass(frozen=True)
 class Listener:
-    """Where to listen: on an address with SO_REUSEPORT, or on sockets that systemd handed over, by their descriptors."""
+    """Where to listen: on an address with SO_REUSEPORT, or on sockets that systemd handed over, by their descriptors.
+
+    The system gives each listening socket of an address as many connections. With more sockets than the main process, which
+    also stores, a worker gets more.
+    """
 
     tls: bool
     host: str
@@ -31,6 +35,7 @@ class Orders:
     deployment: str
     rules: tuple[Rule, ...]  # noise rules in effect
     listeners: tuple[Listener, ...]
+    sockets: int  # that a worker opens on each address
     passing: Path  # the Unix socket for everything that the worker does not answer itself
 
     def to_bytes(self) -> bytes:

@@ -54,8 +54,7 @@ class Addresses(NamedTuple):
 async def listening(
     app: web.Application, settings: Settings, inherited: Mapping[str, Sequence[socket.socket]] | None = None
 ) -> AsyncIterator[Addresses]:
-    """Start ``app`` and listen, with its workers if it has some; gives the addresses. Leaving it drains: requests under way
-    get their answer.
+    """Start ``app`` and its workers, and listen; gives the addresses. Leaving it drains: requests under way get their answer.
 
     A listener whose sockets are ``inherited``, by the names of :data:`LISTENERS`, takes those in place of its address.
 

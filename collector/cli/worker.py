@@ -1,4 +1,7 @@
-"""``python -m collector.cli.worker``: what ``serve --workers`` starts. It is told everything over the socket that is its stdin."""
+"""``python -m collector.cli.worker``: what ``serve --workers`` starts.
+
+It is told everything over the socket that is its stdin.
+"""
 
 from __future__ import annotations
 
@@ -116,7 +119,7 @@ async def work(orders: Orders, connected: socket.socket) -> bool:
         application, runner.server.request_handler = runner.server.request_handler, passing
         install(runner, doors(app, application, passing))
         for listener in orders.listeners:
-            await _listen(runner, app, listener)
+            await _listen(runner, app, listener, orders.sockets)
         talk.link.send(Ready())
         with short_pauses():
             await talk.stop.wait()
@@ -131,11 +134,13 @@ async def work(orders: Orders, connected: socket.socket) -> bool:
     return talk.gone
 
 
-async def _listen(runner: web.AppRunner, app: web.Application, listener: Listener) -> None:
+async def _listen(runner: web.AppRunner, app: web.Application, listener: Listener, sockets: int) -> None:
     tls = app[CERTIFICATES].context if listener.tls else None
     for descriptor in listener.descriptors:
         await web.SockSite(runner, socket.socket(fileno=descriptor), ssl_context=tls, backlog=BACKLOG).start()
-    if not listener.descriptors:
+    if listener.descriptors:
+        return
+    for _ in range(sockets):
         site = web.TCPSite(runner, listener.host or None, listener.port, ssl_context=tls, backlog=BACKLOG, reuse_port=True)
         await site.start()
 

@@ -1,7 +1,7 @@
 """What a worker and the main process tell each other: frames, each a length of four bytes (big-endian) and MessagePack.
 
-A worker brings parcels (``messages.py``) in batches and is answered a batch at a time; it is asked what it has counted, and told
-to end. Both ends are of one program, started together: there is no version to agree on.
+A worker brings parcels (``messages.py``) in batches and is answered a batch at a time; it is asked what it has counted, and
+told to end. Both ends are of one program, started together: there is no version to agree on.
 """
 
 from __future__ import annotations
