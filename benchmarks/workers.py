@@ -92,7 +92,9 @@ def _compared(alone: Server, both: Server, connections: int, rounds: int, second
 
 
 def _row(connections: int, loads: list[Load], ratio: str) -> str:
-    rate, capacity = (statistics.median(each) for each in zip(*((load.per_second, load.capacity) for load in loads), strict=True))
+    rate, capacity = (
+        statistics.median(each) for each in zip(*((load.per_second, load.capacity) for load in loads), strict=True)
+    )
     main_us, *workers_us = (statistics.median(each) for each in zip(*(load.cpu_us for load in loads), strict=True))
     failures = sum(load.failed for load in loads)
     failed = f", {failures} FAILED" if failures else ""
