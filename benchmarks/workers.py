@@ -27,7 +27,7 @@ from benchmarks.__main__ import HERE, README, SECRETS, WARM_SECONDS, _cpu_second
 from tests.postgres import free_port
 
 ROUNDS, SECONDS = 7, 5
-CONNECTIONS = (64, 256)
+CONNECTIONS = (64, 256, 1024)
 BEGIN, END = "<!-- workers -->\n", "<!-- end of workers -->"
 
 
@@ -73,9 +73,17 @@ def main() -> int:
     return 0
 
 
-HEAD = """\
-| connections | processes | requests/s, as found | CPU a request: main | worker | all | one core each carry | against one, median (least to most) |
-|---|---|---|---|---|---|---|---|"""
+COLUMNS = (
+    "connections",
+    "processes",
+    "requests/s, as found",
+    "CPU a request: main",
+    "worker",
+    "all",
+    "given a core each",
+    "against one, median (least to most)",
+)
+HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
 
 def _compared(alone: Server, both: Server, connections: int, rounds: int, seconds: int) -> str:
@@ -98,7 +106,7 @@ def _row(connections: int, loads: list[Load], ratio: str) -> str:
     main_us, *workers_us = (statistics.median(each) for each in zip(*(load.cpu_us for load in loads), strict=True))
     failures = sum(load.failed for load in loads)
     failed = f", {failures} FAILED" if failures else ""
-    worker = f"{sum(workers_us):.0f} µs" if workers_us else "–"
+    worker = f"{sum(workers_us):.0f} µs" if workers_us else ""
     return (
         f"| {connections} | {1 + len(workers_us)}{failed} | {rate:,.0f} | {main_us:.0f} µs | {worker}"
         f" | {main_us + sum(workers_us):.0f} µs | {capacity:,.0f}/s | {ratio} |"

@@ -54,6 +54,11 @@ def worker_of(service: Service) -> int:
     return int(pid)
 
 
+def lives(pid: int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{pid}").exists()
+
+
 def sockets(pid: int) -> int:
     """How many descriptors a process has open."""
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
@@ -192,7 +197,7 @@ async def test_a_signal_under_load_drains(crew: Service, whole_group: bool) -> N
         tally.ended = True
         tally.up.set()
         await asyncio.gather(*visits)
-        assert not Path(f"/proc/{worker}").exists()
+        assert not lives(worker)
         crew.start()
         _, total = await counted(client, crew.admin_token)
     assert tally.refused == []
@@ -213,7 +218,7 @@ async def test_the_main_process_is_killed(crew: Service) -> None:
         crew.process.kill()
         tally.up.clear()
         await asyncio.to_thread(crew.process.wait, 30)
-        await asyncio.to_thread(until, lambda: not Path(f"/proc/{worker}").exists())
+        await asyncio.to_thread(until, lambda: not lives(worker))
         await asyncio.to_thread(crew.start)
         tally.up.set()
         await tally.more(100)

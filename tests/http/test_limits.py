@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,3 +189,17 @@ def test_an_address_counts_as_its_network() -> None:
     assert address_identity("2001:db8:1:2:3:4:5:6") == address_identity("2001:db8:1:2::1") == "2001:db8:1:2::"
     assert address_identity("::ffff:192.0.2.1") == address_identity("192.0.2.1") == "192.0.2.1"
     assert address_identity("") == ""
+
+
+@pytest.mark.parametrize("limit", [1, 7, 10, 100])
+@pytest.mark.parametrize("processes", [1, 2, 3])
+def test_processes_share_a_budget(limit: int, processes: int) -> None:
+    """Each lets its part pass, rounded up: together the limit, and less than one of theirs more for each of them."""
+    parts = [Budget(limit, Clock(), processes=processes) for _ in range(processes)]
+
+    passed = sum(part.take("key", limit) for part in parts)
+    of_their_own = sum(part.take("project", limit, limit=limit) for part in parts)
+
+    assert limit <= passed < limit + processes
+    assert of_their_own == passed
+    assert all(part.limit == limit for part in parts)

@@ -47,9 +47,12 @@ async def joined(store: Store, *, queue_limit: int = 1_000, taken: int = 1_000) 
         batches.append(len(frame.parcels))
         reception.take(frame, main.send)
 
+    def gone() -> None:
+        handover.end()
+
     async with running(store, queue_limit=taken) as (writer, faulty):
         reception = Reception(writer, lambda record: record)
-        worker = Link(of_main, lambda: handover.end())
+        worker = Link(of_main, gone)
         main = Link(of_worker, ended.set)
         handover = Handover(worker.send, queue_limit=queue_limit)
         ours, theirs = socket.socketpair()

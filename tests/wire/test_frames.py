@@ -1,4 +1,4 @@
-"""Frames between a worker and the main process: what goes in comes out, in whatever pieces, and nothing else breaks anything."""
+"""Frames between a worker and the main process: what goes in comes out, and nothing else breaks anything."""
 
 from __future__ import annotations
 
