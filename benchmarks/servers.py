@@ -41,18 +41,19 @@ class Server(NamedTuple):
 
 def load(server: Server, connections: int, seconds: int, script: str = "legacy.lua", *args: str) -> Load:
     """One round of load: ``script`` of wrk's, with its arguments, says what is sent."""
-    before = _cpu_seconds(server.pid)
+    before = cpu_seconds(server.pid)
     path = str(HERE / "wrk" / script)
     how = ["-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", path, server.url, "--", *args]
     command = [*pinned(-1), "wrk", *how]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = _cpu_seconds(server.pid) - before
+    used = cpu_seconds(server.pid) - before
     result = next(line for line in printed.splitlines() if line.startswith("RESULT")).split()[1:]
     requests, microseconds, p50, p99, failed = map(int, result)
     return Load(requests / microseconds * 1e6, p50 / 1000, p99 / 1000, failed, used / requests * 1e6)
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """The processor time that a process has used, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,33 +1,34 @@
 """``python -m benchmarks.workers``: durable single reports with one process and with two, by processor time.
 
-The load generator needs a core too, so on a small machine two processes cannot show what they carry on cores of their own. What
-can be measured is the processor time of each process a request: the busiest of them is full first, and one over its time is
-what all together take in, given a core for each. Rounds alternate; rates are told as found.
+The load generator needs a core too, so on a small machine two processes cannot show what they carry on cores of their own: all
+processes of a collector share the first core, wrk has the last. What is measured is the processor time of each process a
+request. The busiest of them is full first, and one over its time is what all together take in, given a core for each. Rounds
+alternate; rates are told as found.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import platform
 import shutil
-import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.__main__ import HERE, README, SECRETS, WARM_SECONDS, _cpu_seconds, _wait
+from benchmarks import servers
+from benchmarks.servers import HERE, collector, cpu_seconds, load
 from tests.postgres import free_port
 
-ROUNDS, SECONDS = 7, 5
-CONNECTIONS = (64, 256, 1024)
+README = HERE / "README.md"
+ROUNDS, SECONDS, WARM_SECONDS = 7, 5, 2
+CONNECTIONS = (64, 256)
 BEGIN, END = "<!-- workers -->\n", "<!-- end of workers -->"
 
 
@@ -47,7 +48,7 @@ class Load(NamedTuple):
 class Server(NamedTuple):
     """A collector and the processes that it consists of."""
 
-    url: str
+    entrance: servers.Server
     pids: tuple[int, ...]
 
 
@@ -114,45 +115,26 @@ def _row(connections: int, loads: list[Load], ratio: str) -> str:
 
 
 def _load(server: Server, connections: int, seconds: int) -> Load:
-    before = [_cpu_seconds(pid) for pid in server.pids]
-    script = str(HERE / "wrk" / "legacy.lua")
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script, server.url]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    used = [_cpu_seconds(pid) - was for pid, was in zip(server.pids, before, strict=True)]
-    result = next(line for line in printed.splitlines() if line.startswith("RESULT")).split()[1:]
-    requests, microseconds, _, _, failed = map(int, result)
-    return Load(requests / microseconds * 1e6, tuple(each / requests * 1e6 for each in used), failed)
+    before = [cpu_seconds(pid) for pid in server.pids]
+    found = load(server.entrance, connections, seconds)
+    used = [cpu_seconds(pid) - was for pid, was in zip(server.pids, before, strict=True)]
+    requests = found.per_second * seconds
+    return Load(found.per_second, tuple(each / requests * 1e6 for each in used), found.failed)
 
 
 @contextmanager
 def _collector(data: Path, workers: int) -> Iterator[Server]:
     data.mkdir()
-    port = free_port()
-    env = {
-        **os.environ,
-        "COLLECTOR_DATA_DIR": str(data),
-        "COLLECTOR_WORKERS": str(workers),
-        "COLLECTOR_INGEST_RATE_LIMIT": str(10**9),  # the budget is looked at, and never used up
-        "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
-        "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{free_port()}",
-        "CODER_LOGGING_HUMAN": str(data / "log"),
-    }
-    printed = data / "printed"
-    with printed.open("wb") as out:
-        process = subprocess.Popen([sys.executable, "-m", "collector", "serve"], env=env, stdout=out)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait(f"{url}/readyz")
+    metrics = f"127.0.0.1:{free_port()}"
+    with collector(data, COLLECTOR_WORKERS=str(workers), CODER_PROMETHEUS_ADDRESS=metrics) as entrance:
+        listening = f"collector_workers {workers - 1}.0"
         for _ in range(600):
-            if "is ready" in printed.read_text():
-                break
+            with urllib.request.urlopen(f"http://{metrics}") as response:
+                if listening in response.read().decode():
+                    break
             time.sleep(0.1)
-        key = json.loads((data / SECRETS).read_text())["browser_key"]
-        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        yield Server(f"{url}/csp/reports?key={key}", (process.pid, *map(int, children)))
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        children = Path(f"/proc/{entrance.pid}/task/{entrance.pid}/children").read_text().split()
+        yield Server(entrance, (entrance.pid, *map(int, children)))
 
 
 if __name__ == "__main__":

@@ -249,8 +249,6 @@ async def _set_up_canary(app: web.Application, settings: Settings) -> None:
         app[CANARY_AT] = lambda: bird.last_success_at
 
 
-
-
 async def _running(app: web.Application) -> AsyncIterator[None]:
     """The writer first and last: jobs and requests write through it until they have ended.
 

@@ -31,6 +31,10 @@ ANSWER_WITHIN_S = 1.0  # that a scrape waits for a worker
 ASK_EVERY_S = 5.0  # what is lost of a worker's counts when it is killed, at the most
 PAUSE_FIRST_S, PAUSE_LAST_S = 1.0, 30.0  # before one is started again; twice as long each time it did not last
 LASTED_S = 60.0
+# That a worker opens on each address to the one of the main process: the system gives each as many connections. To take a
+# report in costs about twice what it costs to store one that a worker brought, so of two processes the main one is to get a
+# quarter of them, and of more next to none. The sum is in docs/decisions/0024.
+SOCKETS = 3
 DRAIN_GRACE_S = 5.0  # beyond COLLECTOR_SHUTDOWN_TIMEOUT
 
 RUNNING = Gauge("collector_workers", "Workers that listen beside the main process.")
@@ -98,16 +102,14 @@ class Workers:
 
     async def sums(self) -> dict[str, dict[Key, float]]:
         """What all workers have counted, those that have ended among them."""
-        await asyncio.gather(*(worker.tell() for worker in self._running.values()))
+        await asyncio.gather(*(worker.tell() for worker in self._running.values() if worker.ready.is_set()))
         return self._sums.of_all()
 
     @asynccontextmanager
     async def running(self, listeners: Sequence[Listener]) -> AsyncIterator[None]:
         """Workers that listen where the main process does. They have drained when this is left."""
         app = self._app
-        orders = Orders(
-            self._settings, app[DEPLOYMENT], app[NOISE].rules, tuple(listeners), _sockets(self._settings.workers), self.socket
-        )
+        orders = Orders(self._settings, app[DEPLOYMENT], app[NOISE].rules, tuple(listeners), SOCKETS, self.socket)
         first = [asyncio.Event() for _ in range(1, self._settings.workers)]
         self._tasks = [asyncio.create_task(self._keep(number, orders, event)) for number, event in enumerate(first, 1)]
         asking = asyncio.create_task(self._ask())
@@ -189,15 +191,6 @@ async def _ready_or_ended(worker: _Worker, process: Process) -> None:
     finally:
         for each in waits:
             each.cancel()
-
-
-def _sockets(processes: int) -> int:
-    """How many sockets a worker opens to the one of the main process, to which the system gives as many connections as to each.
-
-    To take a report in costs two to three times what it costs to store one that a worker brought. So two processes are
-    equally busy when the main one gets a third of the connections, and of more processes it should get next to none.
-    """
-    return 2 if processes == 2 else 4  # noqa: PLR2004 — the sum is in docs/decisions/0024
 
 
 WORKERS: web.AppKey[Workers] = web.AppKey("workers", Workers)
