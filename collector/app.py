@@ -140,18 +140,7 @@ async def create_app(
         report_key=await store.transact(partial(own_browser_key, now=now())),
     )
     app[session.SIGN_IN] = entrance.sign_in(settings)
-    app[csp.DOOR] = await entrance.csp_door(
-        settings,
-        store,
-        guard,
-        sink=app[SINK],
-        credentials=credentials,
-        budget=app[BUDGET],
-        noise=app[NOISE],
-        deployment=app[DEPLOYMENT],
-        now=now,
-    )
-    workers.prepare(app, settings)
+    app[csp.DOOR] = await _csp_door(settings, app)
     _add_routes(app, guard)
     app.cleanup_ctx.append(_running)
     return app
@@ -218,6 +207,7 @@ def _set_up_writer(settings: Settings, app: web.Application, rows: CspRows) -> N
         ended=rows.ended,
     )
     buffer.prepare(app, settings)
+    workers.prepare(app, settings)
 
 
 def _leadership(settings: Settings, app: web.Application) -> Leadership:
@@ -247,6 +237,20 @@ async def _set_up_canary(app: web.Application, settings: Settings) -> None:
         make = partial(ensure_browser_key, name=canary.PROJECT, deployment=app[DEPLOYMENT], now=app[NOW]())
         app[CANARY] = bird = canary.Canary(await app[STORE].transact(make), now=app[NOW])
         app[CANARY_AT] = lambda: bird.last_success_at
+
+
+async def _csp_door(settings: Settings, app: web.Application) -> csp.CspDoor:
+    return await entrance.csp_door(
+        settings,
+        app[STORE],
+        app[GUARD],
+        sink=app[SINK],
+        credentials=app[CREDENTIALS],
+        budget=app[BUDGET],
+        noise=app[NOISE],
+        deployment=app[DEPLOYMENT],
+        now=app[NOW],
+    )
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
