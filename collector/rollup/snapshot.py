@@ -62,9 +62,29 @@ class Snapshots:
         self.said = dict(said)
         self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
         self._told: Mapping[str, Source] = {}
+        self._begun = self._shown = 0
 
-    def swap(self, built: Iterable[Snapshot], default: str, *, told: Mapping[str, Source] = MappingProxyType({})) -> None:
-        """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said."""
+    def begin(self) -> int:
+        """The number of a building that begins now; those that begin later read what is newer."""
+        self._begun += 1
+        return self._begun
+
+    def swap(
+        self,
+        built: Iterable[Snapshot],
+        default: str,
+        *,
+        told: Mapping[str, Source] = MappingProxyType({}),
+        number: int | None = None,
+    ) -> None:
+        """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said.
+
+        What was built under a ``number`` is not shown any more once a later one is.
+        """
+        if number is not None:
+            if number < self._shown:
+                return
+            self._shown = number
         self.of = {snapshot.deployment: snapshot for snapshot in built}
         self.current = self.of.get(default)
         self._told = told
@@ -87,7 +107,7 @@ async def refresh(
 
     ``own`` is the collector's own deployment.
     """
-    moment = now()
+    moment, number = now(), snapshots.begin()
     built, default, reports = await database.read(
         lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, said=snapshots.said)
     )
@@ -102,7 +122,7 @@ async def refresh(
         note_shown(connection, keys, default=default, said=said)
 
     await write(keep_all)
-    snapshots.swap(built, default)
+    snapshots.swap(built, default, number=number)
 
 
 def _built(

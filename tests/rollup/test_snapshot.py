@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -125,3 +126,21 @@ async def test_a_refresh_that_cannot_store_keeps_the_old_snapshot(store: Store) 
         await refresh(store, write, snapshots, DEPLOYMENT, now=lambda: NOW + INTERVAL_MS, interval_ms=INTERVAL_MS)
 
     assert snapshots.current is SNAPSHOT
+
+
+async def test_what_was_built_before_comes_too_late(store: Store) -> None:
+    """Of two buildings at once, the one that began first does not take the place of the other, whose reading is newer."""
+    snapshots, held = Snapshots(), asyncio.Event()
+
+    async def slow(work: Callable[[Connection], None]) -> None:
+        await held.wait()
+        await store.transact(work)
+
+    first = asyncio.create_task(refresh(store, slow, snapshots, DEPLOYMENT, now=lambda: NOW, interval_ms=INTERVAL_MS))
+    await asyncio.sleep(0)  # it begins
+    await refresh(store, store.transact, snapshots, DEPLOYMENT, now=lambda: NOW + 1, interval_ms=INTERVAL_MS)
+    held.set()
+    await first
+
+    assert snapshots.current is not None
+    assert snapshots.current.collected_at == NOW + 1
