@@ -31,7 +31,7 @@ from tests.test_journey import REPORT, STATS
 
 PAYLOADS = ROOT / "tests/payloads/csp"
 NOW_MS = 1_768_384_800_000  # 2026-01-14T10:00:00Z
-# Filled by time, by what a service asks others, by a stream, or on PostgreSQL alone; tests/persist/test_moving.py fills every one.
+# Filled by time, by what a service asks others, by a stream, or on PostgreSQL alone; tests/persist/test_moving.py fills all.
 LATER = {"csp_hours", "csp_days", "csp_alerts", "workspace_groups", "erased_users", "writer_marks"}
 LATER |= {"message_streams", "applied_messages"}
 ANSWERS = (
