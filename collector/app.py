@@ -67,6 +67,7 @@ from collector.rollup.violation_counts import CountedViolations
 from collector.routes import ROUTES
 from collector.serve import aibridge as aibridge_usage
 from collector.serve import config, exporter, openapi
+from collector.serve.last_read import LastRead
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
@@ -118,7 +119,7 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
-    app[exporter.EXPORTER], app[COUNTED] = exporter.Exporter(), CountedViolations()
+    app[exporter.EXPORTER], app[COUNTED] = exporter.Exporter(LastRead(store, now=now)), CountedViolations()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     await _set_up_canary(app, settings)
@@ -266,6 +267,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
         yield
         await schedule.stop()
         await app[LEADERSHIP].stop()
+    await app[exporter.EXPORTER].last_read.close()
     await upkeep.last_flush(app[ROWS], app[STORE])
     await app[STORE].close()
 

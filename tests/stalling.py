@@ -1,7 +1,8 @@
-"""A real store that can be made to fail, and to work again, while a collector runs on it."""
+"""A real store that can be made to fail or to hang, and to work again, while a collector runs on it."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -14,12 +15,14 @@ T = TypeVar("T")
 
 
 class StallingStore:
-    """``store``, which fails every transaction and read as long as ``down`` is set."""
+    """``store``, which fails every transaction and read as long as ``down`` is set. Reads wait as long as ``works`` is not."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.dialect = store.dialect
         self.down = False
+        self.works = asyncio.Event()
+        self.works.set()
 
     async def transact(self, work: Callable[[Connection], T]) -> T:
         self._fail()
@@ -27,6 +30,7 @@ class StallingStore:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         self._fail()
+        await self.works.wait()
         return await self._store.read(work)
 
     async def size_bytes(self) -> int:

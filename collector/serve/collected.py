@@ -23,6 +23,7 @@ from collector.serve import families
 from collector.serve.coder_families import QUERIES
 from collector.serve.exported_use import aibridge_families, violation_families
 from collector.serve.gathered import Key, with_workers
+from collector.serve.last_read import Stored
 from collector.wire.workspace_groups import WorkspaceGroup
 
 MAX_RULE_LABELS = 100
@@ -31,9 +32,7 @@ MAX_RULE_LABELS = 100
 class Collected(NamedTuple):
     """One moment of the store and of the snapshots; two that are equal are rendered alike."""
 
-    sums: Totals
-    sources: Sequence[SourceState]
-    groups: Sequence[tuple[str, WorkspaceGroup]]
+    stored: Stored | None  # None: it was never read
     rules: Sequence[Rule]
     current: Snapshot | None
     snapshots: Sequence[Snapshot]
@@ -42,8 +41,8 @@ class Collected(NamedTuple):
     currency: str
     store_bytes: int
     store_limit: int
-    backup_at: int | None  # ms; None: there never was one
     left_out: Mapping[str, int]  # series by family
+    age_ms: int | None = None  # of ``stored``; it alone is rendered anew each time
 
 
 class Process(NamedTuple):
@@ -75,17 +74,13 @@ def deployment_registry(collected: Collected) -> CollectorRegistry:
     """What does not depend on which replica is asked: sums and snapshots, and the store that all of them share."""
     return _registry(
         [
-            *_csp(collected.sums),
-            _noise(collected.sums.matches, collected.rules),
+            *_stored(collected.stored, collected.rules),
             *_deployment(collected.current),
             _deployments(collected.snapshots),
-            _sources(collected.sources),
-            _groups(collected.groups),
             *violation_families(collected.violations),
             *aibridge_families(collected.use, collected.currency),
             families.STORE_BYTES.of(collected.store_bytes),
             families.STORE_LIMIT.of(collected.store_limit),
-            _at(families.BACKUP_AT, collected.backup_at),
             _left_out(collected),
         ]
     )
@@ -103,6 +98,17 @@ def _registry(made: Iterable[Metric]) -> CollectorRegistry:
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families(made))
     return registry
+
+
+def _stored(stored: Stored | None, rules: Sequence[Rule]) -> Iterator[Metric]:
+    """Nothing before the first reading: a counter that began at 0 would have fallen."""
+    if stored is None:
+        return
+    yield from _csp(stored.sums)
+    yield _noise(stored.sums.matches, rules)
+    yield _sources(stored.sources)
+    yield _groups(stored.groups)
+    yield _at(families.BACKUP_AT, stored.backup_at)
 
 
 def _csp(sums: Totals) -> Iterator[Metric]:

@@ -17,17 +17,14 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, LEADERSHIP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
 from collector.http.operation import Operation
 from collector.persist.measured import MeasuredStore
-from collector.persist.meta import last_backup
 from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import CoderMoment
-from collector.rollup.sources import sources
-from collector.rollup.totals import totals
-from collector.rollup.workspace_groups import current_groups
-from collector.serve import accept
+from collector.serve import accept, families
 from collector.serve.coder_families import Wanted, capped, deployment_series, forwarded_series
 from collector.serve.collected import Collected, Process, deployment_registry, replica_registry
-from collector.serve.exposition import EOF, Bodies, Body, Format, answer, bodies, body
+from collector.serve.exposition import EOF, Bodies, Body, Format, Sampled, answer, bodies, body
 from collector.serve.gathered import Key
+from collector.serve.last_read import LastRead
 from collector.wire.identity import Agent
 
 Sent = Sequence[tuple[Agent, Sequence[Series]]]
@@ -54,8 +51,9 @@ class Exporter:
     them is rendered when a scrape finds it changed, and what the process says of itself each time.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, last_read: LastRead) -> None:
         self.coder = NOTHING
+        self.last_read = last_read
         self._turn = asyncio.Lock()  # however many scrape at once, one thread is busy with it
         self._collected: tuple[Collected, Bodies] | None = None
 
@@ -74,7 +72,8 @@ class Exporter:
     ) -> bytes:
         parts: list[Body] = []
         if moment is not None:
-            parts += [*_of(coder.deployment, format_), self._deployment(moment)[format_]]
+            parts += [*_of(coder.deployment, format_), self._deployment(moment._replace(age_ms=None))[format_]]
+            parts += _of(_age(moment.age_ms), format_)
         if process is not None:
             parts += [body(_encoded(replica_registry(process), format_)), *_of(coder.replica, format_)]
         if format_ is Format.OPENMETRICS:
@@ -123,20 +122,10 @@ async def _scraped(request: web.Request, moment: Collected | None, process: Proc
 
 
 async def collected(app: web.Application) -> Collected:
-    """What the store and the snapshots hold now."""
-    now = app[NOW]()
-    sums, given, groups, backup_at = await app[STORE].read(
-        lambda connection: (
-            totals(connection),
-            sources(connection),
-            current_groups(connection, now=now),
-            last_backup(connection),
-        )
-    )
+    """What the store and the snapshots hold now; of a store that cannot be read, what it held last."""
+    read = await app[EXPORTER].last_read.newest()
     return Collected(
-        sums=sums,
-        sources=given,
-        groups=groups,
+        stored=read and read.stored,
         rules=app[NOISE].rules,
         current=app[SNAPSHOTS].current,
         snapshots=tuple(app[SNAPSHOTS].of.values()),
@@ -145,8 +134,8 @@ async def collected(app: web.Application) -> Collected:
         currency=app[AI_USE].currency,
         store_bytes=app[CAP].size_bytes,
         store_limit=app[CAP].limit_bytes,
-        backup_at=backup_at,
         left_out=app[EXPORTER].coder.left_out,
+        age_ms=None if read is None else max(0, app[NOW]() - read.at),
     )
 
 
@@ -173,6 +162,10 @@ def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callabl
     deployment, left_out = capped(deployment_series(moment, wanted))
     replica, left_out_too = capped(forwarded_series(sent, wanted, username))
     return Coder(bodies(deployment), bodies(replica), left_out | left_out_too)
+
+
+def _age(age_ms: int | None) -> Bodies:
+    return {} if age_ms is None else bodies([Sampled(families.METRICS_AGE, {"": age_ms / 1000})])
 
 
 def _of(rendered: Bodies, format_: Format) -> list[Body]:

@@ -130,6 +130,11 @@ BACKUP_AT = Family(
     "collector_last_backup_timestamp_seconds",
     "Of when the newest backup is that `collector backup` made or was told of. Absent when there never was one.",
 )
+METRICS_AGE = Family(
+    "collector_metrics_age_seconds",
+    "How old the counters and all else is that a scrape reads from the store; it grows while that cannot be read."
+    " Absent when it never was.",
+)
 LEFT_OUT = Family(
     "collector_metric_series_left_out", "Series that are not served because their metric has too many of them.", ("metric",)
 )
@@ -187,6 +192,7 @@ COLLECTED = (
     STORE_BYTES,
     STORE_LIMIT,
     BACKUP_AT,
+    METRICS_AGE,
     LEFT_OUT,
 )
 OWN = (

@@ -45,6 +45,9 @@ COLLECTED = """
 The counters are kept in the database: a restart, retention or a second process does not lower them. The byte gauges are sums
 over a window that overlaps the next one's: do not add them up over time. What is said of the deployment appears with the
 first snapshot.
+
+While the store cannot be read, or takes more than three seconds, a scrape gets what was last read from it, and
+`collector_metrics_age_seconds` says how old that is. Before the first reading nothing is said of it at all.
 """
 
 CODER = """
@@ -84,6 +87,7 @@ TAIL = """
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that
   Firefox and Safari send, nothing comes again.
+- `collector_metrics_age_seconds > 60`: the store cannot be read, and the counters stand still.
 - `collector_metric_series_left_out > 0`: a metric has more series than are served.
 - `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
 """
