@@ -15,10 +15,10 @@ from collector.persist.aibridge_tables import (
     aibridge_tool_totals,
     aibridge_totals,
 )
+from collector.rollup.pieces import pieces
 from collector.wire.aibridge import KINDS, Tokens
 
 BOUNDS_S = tuple(limit / 1000 for limit in UP_TO_MS)
-PIECE = 500  # rows
 MOST_MODELS = 2_000  # whose times are told
 
 
@@ -71,11 +71,8 @@ def ai_totals(connection: Connection, deployment: str) -> AiTotals:
 
 
 def _rows(connection: Connection, table: Table, deployment: str, *names: str, most: int | None = None) -> Iterator[Any]:
-    """In pieces, between two of which the event loop goes on."""
     selected = select(*(table.c[name] for name in names)).where(table.c.deployment == deployment).limit(most)
-    options = {"stream_results": True, "yield_per": PIECE}
-    for piece in connection.execute(selected, execution_options=options).partitions():
-        yield from piece
+    return pieces(connection, selected)
 
 
 def _models(connection: Connection, deployment: str) -> Iterator[ModelTotal]:

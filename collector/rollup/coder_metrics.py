@@ -27,13 +27,13 @@ from sqlalchemy import (
 
 from collector.persist.tables import agent_stats, agents, workspace_build_totals, workspaces
 from collector.rollup.aibridge_totals import AiTotals, ai_totals
+from collector.rollup.pieces import pieces
 from collector.wire.trials import TRIAL_ID
 
 MINUTE_MS = 60_000
 CONNECTED_MS = 2 * MINUTE_MS  # an agent reports every 30 seconds
 HEARD_OF_MS = 15 * MINUTE_MS  # as long as a snapshot's window
 INSIGHTS_MS = 5 * MINUTE_MS
-PIECE = 500  # rows
 MOST_GROUPS = 20_000  # of each kind; what the exporter leaves out of them it counts
 
 APPS = ("vscode", "jetbrains", "reconnecting_pty", "ssh")
@@ -107,18 +107,11 @@ def coder_moment(connection: Connection, deployment: str, *, now: int) -> CoderM
     """``deployment`` at ``now`` (ms)."""
     return CoderMoment(
         agents=tuple(_agents(connection, deployment, now)),
-        builds={LatestBuild(*key): count for *key, count in _pieces(connection, _latest_builds(deployment))},
-        built=tuple(BuildTotal(*row) for row in _pieces(connection, _build_totals(deployment))),
+        builds={LatestBuild(*key): count for *key, count in pieces(connection, _latest_builds(deployment))},
+        built=tuple(BuildTotal(*row) for row in pieces(connection, _build_totals(deployment))),
         templates=tuple(_templates(connection, deployment, now)),
         ai=ai_totals(connection, deployment),
     )
-
-
-def _pieces(connection: Connection, selected: Select[Any]) -> Iterator[Any]:
-    """The rows, fetched so many at a time that a piece of them does not hold up the event loop."""
-    options = {"stream_results": True, "yield_per": PIECE}
-    for piece in connection.execute(selected, execution_options=options).partitions():
-        yield from piece
 
 
 def _name(name: ColumnElement[Any], otherwise: ColumnElement[Any]) -> ColumnElement[str]:
@@ -151,7 +144,7 @@ def _agents(connection: Connection, deployment: str, now: int) -> Iterator[Agent
         .join(seen, and_(seen.c.agent == _agent.id, seen.c.place == 1), isouter=True)
         .where(_agent.deployment == deployment, _agent.agent_id != TRIAL_ID, _agent.last_seen > now - HEARD_OF_MS)
     )
-    for agent, user, workspace, template, connected, rx, tx, connections, latency, *open_ in _pieces(connection, found):
+    for agent, user, workspace, template, connected, rx, tx, connections, latency, *open_ in pieces(connection, found):
         newest = None if connections is None else Newest(connections, latency / 1000, tuple(open_))
         yield AgentMinute(agent, user, workspace, template, bool(connected), rx, tx, newest)
 
@@ -174,7 +167,7 @@ def _templates(connection: Connection, deployment: str, now: int) -> Iterator[Te
         by_minute.c.vscode + by_minute.c.jetbrains + by_minute.c.reconnecting_pty + by_minute.c.ssh > 0
     )
     found = select(by_minute.c.template, used, *seconds).group_by(by_minute.c.template).limit(MOST_GROUPS)
-    for name, users, *of_apps in _pieces(connection, found):
+    for name, users, *of_apps in pieces(connection, found):
         if users:
             yield TemplateUse(name, users, tuple(of_apps))
 

@@ -4,48 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from prometheus_client.core import Metric
-
-from collector.rollup.aibridge_recent import Recent
+from collector.rollup.aibridge_recent import ModelUse, Recent
 from collector.rollup.violation_counts import ViolationCounts
 from collector.serve import families
+from collector.serve.exposition import Sampled, sampled
 
 
-def violation_families(counts: ViolationCounts | None) -> Iterator[Metric]:
+def violation_series(counts: ViolationCounts | None) -> Iterator[Sampled]:
     """How many violations there are, how many are new, and the reports of those with most."""
-    kept, new, top = families.VIOLATIONS.empty(), families.NEW_VIOLATIONS.empty(), families.TOP_VIOLATIONS.empty()
-    for state in counts.states if counts else ():
-        kept.add_metric([state.project, state.state, str(state.noise).lower()], state.amount)
-    for made in counts.new if counts else ():
-        new.add_metric([made.project, made.noise_class], made.amount)
-    for violation in counts.top if counts else ():
-        *labels, amount = violation
-        top.add_metric(list(labels), amount)
-    yield from (kept, new, top)
+    if counts is None:
+        return
+    states = (((one.project, one.state, str(one.noise).lower()), one.amount) for one in counts.states)
+    yield sampled(families.VIOLATIONS, states)
+    yield sampled(families.NEW_VIOLATIONS, (((one.project, one.noise_class), one.amount) for one in counts.new))
+    yield sampled(families.TOP_VIOLATIONS, ((one[:-1], one.amount) for one in counts.top))
 
 
-def aibridge_families(current: Sequence[Recent], currency: str) -> Iterator[Metric]:
+def aibridge_series(current: Sequence[Recent], currency: str) -> Iterator[Sampled]:
     """The newest reading of all windows; ``currency`` is that of the costs."""
-    yield from _models(current, currency)
-    calls, users = families.AI_TOOL_CALLS.empty(), families.AI_USERS.empty()
-    for window, key, tool in ((recent.window, *item) for recent in current for item in recent.tools.items()):
-        calls.add_metric([window, *key, "true"], tool.failed)
-        calls.add_metric([window, *key, "false"], tool.calls - tool.failed)
-    for window, key, count in ((recent.window, *item) for recent in current for item in recent.users.items()):
-        users.add_metric([window, *key], count)
-    yield from (calls, users)
+    models = [((recent.window, *key), use) for recent in current for key, use in recent.models.items()]
+    yield from _models(models, currency)
+    tools = [((recent.window, *key), tool) for recent in current for key, tool in recent.tools.items()]
+    failed = [((*key, "true"), tool.failed) for key, tool in tools]
+    yield sampled(families.AI_TOOL_CALLS, [*failed, *(((*key, "false"), tool.calls - tool.failed) for key, tool in tools)])
+    users = (((recent.window, *key), count) for recent in current for key, count in recent.users.items())
+    yield sampled(families.AI_USERS, users)
 
 
-def _models(current: Sequence[Recent], currency: str) -> Iterator[Metric]:
-    found, tokens = families.AI_INTERCEPTIONS.empty(), families.AI_TOKENS.empty()
-    costs, unpriced = families.AI_COST.empty(), families.AI_UNPRICED.empty()
-    for window, key, model in ((recent.window, *item) for recent in current for item in recent.models.items()):
-        labels = [window, *key]
-        found.add_metric([*labels, "true"], model.interceptions - model.unfinished)
-        found.add_metric([*labels, "false"], model.unfinished)
-        for kind, count in sorted(model.tokens.items()):
-            tokens.add_metric([*labels, kind], count)
-        if model.cost.amount is not None:
-            costs.add_metric([*labels, currency], float(model.cost.amount))
-        unpriced.add_metric(labels, model.cost.unpriced_tokens)
-    yield from (found, tokens, costs, unpriced)
+def _models(models: Sequence[tuple[tuple[str, ...], ModelUse]], currency: str) -> Iterator[Sampled]:
+    ended = [((*key, "true"), use.interceptions - use.unfinished) for key, use in models]
+    yield sampled(families.AI_INTERCEPTIONS, [*ended, *(((*key, "false"), use.unfinished) for key, use in models)])
+    tokens = (((*key, kind), count) for key, use in models for kind, count in sorted(use.tokens.items()))
+    yield sampled(families.AI_TOKENS, tokens)
+    costs = (((*key, currency), float(use.cost.amount)) for key, use in models if use.cost.amount is not None)
+    yield sampled(families.AI_COST, costs)
+    yield sampled(families.AI_UNPRICED, ((key, use.cost.unpriced_tokens) for key, use in models))

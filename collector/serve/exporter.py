@@ -21,10 +21,11 @@ from collector.rollup.agentmetrics import Series
 from collector.rollup.coder_metrics import CoderMoment
 from collector.serve import accept, families
 from collector.serve.coder_families import Wanted, capped, deployment_series, forwarded_series
-from collector.serve.collected import Collected, Process, deployment_registry, replica_registry
+from collector.serve.collected import Collected, collected_series
 from collector.serve.exposition import EOF, Bodies, Body, Format, Sampled, answer, bodies, body
 from collector.serve.gathered import Key
 from collector.serve.last_read import LastRead
+from collector.serve.process import Process, replica_registry
 from collector.wire.identity import Agent
 
 Sent = Sequence[tuple[Agent, Sequence[Series]]]
@@ -82,8 +83,7 @@ class Exporter:
 
     def _deployment(self, collected: Collected) -> Bodies:
         if self._collected is None or self._collected[0] != collected:
-            registry = deployment_registry(collected)
-            self._collected = collected, {format_: body(_encoded(registry, format_)) for format_ in Format}
+            self._collected = collected, bodies(collected_series(collected))
         return self._collected[1]
 
 

@@ -1,7 +1,8 @@
 """Families and their samples -> bytes, in the two formats that Prometheus reads, plain or compressed.
 
-The client of Prometheus writes the few hundred samples of the process. Ten thousand agents have a hundred thousand, and for
-those it takes seconds; what is written here of labels once a series and of a line once a sample takes a tenth of one.
+The client of Prometheus writes the few hundred samples of the process. Ten thousand agents have a hundred thousand, projects
+ten thousand, and for those it takes seconds; what is written here of labels once a series and of a line once a sample takes a
+tenth of one.
 """
 
 from __future__ import annotations
@@ -56,6 +57,15 @@ def labelled(names: Iterable[str], values: Iterable[str]) -> str:
     return f"{{{pairs}}}" if pairs else ""
 
 
+def sampled(family: Family, rows: Iterable[tuple[Iterable[str], float]]) -> Sampled:
+    """Values by those of the family's labels; of labels that come twice their sum."""
+    samples: dict[str, float] = {}
+    for values, value in rows:
+        labels = labelled(family.labels, values)
+        samples[labels] = samples.get(labels, 0) + value
+    return Sampled(family, samples)
+
+
 def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
@@ -65,9 +75,9 @@ def body(plain: bytes) -> Body:
     return _compressed([plain])
 
 
-def bodies(sampled: Sequence[Sampled]) -> Bodies:
-    """``sampled`` in every format."""
-    return {format_: _compressed(_pieces(_lines(sampled, format_))) for format_ in Format}
+def bodies(families: Sequence[Sampled]) -> Bodies:
+    """``families`` in every format."""
+    return {format_: _compressed(_pieces(_lines(families, format_))) for format_ in Format}
 
 
 def _compressed(pieces: Iterable[bytes]) -> Body:
@@ -97,8 +107,8 @@ def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
     return b"".join([GZIP_HEAD, *(part.deflated for part in parts), LAST_BLOCK, tail])
 
 
-def _lines(sampled: Iterable[Sampled], format_: Format) -> Iterator[str]:
-    for family, samples, other_kind in sampled:
+def _lines(families: Iterable[Sampled], format_: Format) -> Iterator[str]:
+    for family, samples, other_kind in families:
         if not samples:
             continue
         kind, name = other_kind or family.kind, family.name  # a meaning is ours: it holds nothing to escape

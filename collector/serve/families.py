@@ -38,7 +38,7 @@ class Family(NamedTuple):
 # Kept in the store: neither a restart nor retention lowers them.
 CSP_REPORTS = Family(
     "collector_csp_reports_total",
-    "CSP reports counted among the violations.",
+    "CSP reports counted among the violations. Of the last of many projects the directive, or the project, is `other`.",
     ("project", "directive", "disposition", "noise_class"),
 )
 CSP_DROPPED = Family(
@@ -136,7 +136,9 @@ METRICS_AGE = Family(
     " Absent when it never was.",
 )
 LEFT_OUT = Family(
-    "collector_metric_series_left_out", "Series that are not served because their metric has too many of them.", ("metric",)
+    "collector_metric_series_left_out",
+    "Series that are not served, or with others as one, because their metric has too many.",
+    ("metric",),
 )
 
 # The service itself.

@@ -46,6 +46,10 @@ The counters are kept in the database: a restart, retention or a second process 
 over a window that overlaps the next one's: do not add them up over time. What is said of the deployment appears with the
 first snapshot.
 
+Up to 5,000 series of such a counter are told apart. What is beyond them is added up, by the order in which projects were made:
+of the later ones the reports of all directives are one series with the directive `other`, and when there are more than 5,000
+of those as well, later projects are together the project `other`. Nothing is missing from a sum, and none falls.
+
 While the store cannot be read, or takes more than three seconds, a scrape gets what was last read from it, and
 `collector_metrics_age_seconds` says how old that is. Before the first reading nothing is said of it at all.
 """
@@ -93,7 +97,7 @@ TAIL = """
 """
 
 VALUES: dict[str, Iterable[str]] = {
-    "directive": [*sorted(DIRECTIVES), "unknown"],
+    "directive": [*sorted(DIRECTIVES), "unknown", "other"],
     "disposition": ("enforce", "report", "unknown"),
     "noise_class": ("none", *NoiseClass),
     "reason": tuple(DropReason),

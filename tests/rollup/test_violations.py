@@ -338,8 +338,8 @@ async def test_totals_have_names_for_everything(store: Store) -> None:
         connection.execute(insert(other_report_totals).values(project_id=project, type="deprecation", count=4))
         found = totals(connection)
         assert found.csp == [
-            CspTotal("shop", "img-src", "report", "browser-extension", 5),
             CspTotal("shop", "unknown", "unknown", "none", 2**40),
+            CspTotal("shop", "img-src", "report", "browser-extension", 5),
         ]
         assert found.drops == [DropTotal("shop", "empty", 3)]
         assert found.others == [OtherReportTotal("shop", "deprecation", 4)]

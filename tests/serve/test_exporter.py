@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import urllib.request
@@ -9,14 +10,19 @@ import uuid
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert
 
-from collector.http.appkeys import NOW, WRITER
+from collector.http.appkeys import NOW, STORE, WRITER
+from collector.persist.tables import csp_totals
 from collector.rollup.retention import Retentions, purge
 from collector.serve.exporter import EXPORTER, collected
 from collector.serve.exposition import Format
+from collector.wire.csp import DIRECTIVES
+from tests.exposed import well_formed
 from tests.inside import Inside, running
 from tests.postgres import PostgresServer
 from tests.requirements import program
+from tests.rollup.rows import add_project
 from tests.serve.coder_state import everything_of_coder
 from tests.serve.state import ready
 from tests.service import Service, run_service
@@ -192,6 +198,28 @@ async def test_it_is_compressed_for_who_can_read_that(inside: Inside) -> None:
         ) as response:
             assert "Content-Encoding" not in response.headers
             assert series_of(await response.text()) == series_of(compressed) != set()
+
+
+@pytest.mark.parametrize("format_", Format)
+async def test_many_projects_are_one_scrape(inside: Inside, format_: Format) -> None:
+    """Of 60 projects with every directive a scrape has a bounded number of series, and every report is in one of them."""
+
+    def many(connection: Connection) -> None:
+        for number in range(60):
+            project = add_project(connection, f"project-{number}")
+            rows = itertools.product(sorted(DIRECTIVES), ("enforce", "report"), ("", "localhost"))
+            keys = ("effective_directive", "disposition", "noise_class")
+            counted = [{"project_id": project, "count": 1, **dict(zip(keys, row, strict=True))} for row in rows]
+            connection.execute(insert(csp_totals), counted)
+
+    await inside.app[STORE].transact(many)
+    async with inside.client.get(inside.prometheus_url, headers={"Accept": format_.value}) as response:
+        found = well_formed(await response.text(), format_)
+    series = found["collector_csp_reports"]
+    assert sum(series.values()) == 60 * len(DIRECTIVES) * 4
+    assert len(series) < 60 * len(DIRECTIVES) * 4
+    left_out = found["collector_metric_series_left_out"]
+    assert left_out['{metric="collector_csp_reports_total"}'] == 60 * len(DIRECTIVES) * 4 - len(series) > 0
 
 
 async def test_what_has_not_changed_is_not_rendered_again(inside: Inside) -> None:
