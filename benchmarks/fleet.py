@@ -1,15 +1,20 @@
-"""What a busy organisation has brought within a quarter of an hour: 10,000 agents with a workspace each, 5,000 violations."""
+"""What a busy organisation has brought within a quarter of an hour: 10,000 agents with a workspace each, 5,000 violations.
+
+Beside them 40 projects with reports of every directive: each is a series of its own.
+"""
 
 from __future__ import annotations
 
+import itertools
 import json
 import uuid
 from typing import Any
 
+from collector.wire.csp import DIRECTIVES
 from tests.inside import Inside
 
 AGENTS, VIOLATIONS, AT_ONCE = 10_000, 5_000, 500
-TEMPLATES = 20
+TEMPLATES, PROJECTS = 20, 40
 
 
 async def fill(collector: Inside) -> None:
@@ -23,6 +28,18 @@ async def fill(collector: Inside) -> None:
         reports = [_report(number) for number in range(start, start + AT_ONCE)]
         status, answer = await collector.post(collector.csp_path, json.dumps(reports))
         assert status == 200, answer
+    for number in range(PROJECTS):
+        await _fill_project(collector, f"project-{number}")
+
+
+async def _fill_project(collector: Inside, name: str) -> None:
+    made = await collector.post("/api/v2/projects", json.dumps({"name": name}), **collector.owner)
+    assert made[0] == 201, made
+    path = f"/csp/reports?key={made[1]['browser_keys'][0]}"
+    every = itertools.product(sorted(DIRECTIVES), ("enforce", "report"), ("https://cdn.example", "chrome-extension://a"))
+    reports = [_report(0, directive, disposition, origin) for directive, disposition, origin in every]
+    status, answer = await collector.post(path, json.dumps(reports))
+    assert status == 200, answer
 
 
 async def _post(collector: Inside, path: str, rows: list[dict[str, Any]]) -> None:
@@ -45,7 +62,7 @@ def _workspace(number: int, id_: str) -> dict[str, Any]:
     return {**ids, "name": f"workspace-{number}", "deleted": False, "latest_build": build}
 
 
-def _report(number: int) -> dict[str, Any]:
-    blocked = {"blockedURL": f"https://cdn-{number}.example/lib.js", "effectiveDirective": "script-src-elem"}
-    about = {"documentURL": "https://shop.example/cart", "disposition": "enforce", "statusCode": 200}
+def _report(number: int, directive: str = "script-src-elem", disposition: str = "enforce", origin: str = "") -> dict[str, Any]:
+    blocked = {"blockedURL": f"{origin or f'https://cdn-{number}.example'}/lib.js", "effectiveDirective": directive}
+    about = {"documentURL": "https://shop.example/cart", "disposition": disposition, "statusCode": 200}
     return {"type": "csp-violation", "age": 1, "url": "https://shop.example/cart", "body": blocked | about}
