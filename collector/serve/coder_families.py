@@ -81,8 +81,11 @@ QUERIES = Family(
 STATE = (AGENTS_UP, AGENT_CONNECTIONS, LATEST_BUILD, LATEST_BUILD_STATUS, BUILDS, ACTIVE_USERS, APP_USE)
 FAMILIES = (*AGENT_STATS, *STATE, *AIBRIDGE, QUERIES)
 
-# An agent must not say something in our own name, in either format's spelling, nor in Prometheus's.
-NAMES = frozenset({"up", *(name for family in FAMILIES for name in (family.name, family.name.removesuffix("_total")))})
+# An agent must not say something in our own name, however either format spells its samples, nor in Prometheus's; and the
+# counter that is called _total has no name in OpenMetrics.
+ENDINGS = ("", "_total", "_created", "_bucket", "_sum", "_count", "_info")
+THEIRS = frozenset({"up", "ALERTS", "ALERTS_FOR_STATE", "_total"})
+NAMES = THEIRS | {family.name.removesuffix("_total") + ending for family in FAMILIES for ending in ENDINGS}
 OURS = ("collector_", "coder_aibridged_", "process_", "python_", "scrape_")
 FORWARDED = "Sent by agents; what it means, they know."
 STATUSES = ("pending", "running", "succeeded", "canceling", "canceled", "failed", UNKNOWN)
@@ -128,11 +131,16 @@ def forwarded_series(
 
 
 def _without_twins(sums: Mapping[tuple[str, str], Counter[str]]) -> dict[tuple[str, str], Counter[str]]:
-    """OpenMetrics calls the counter ``a_total`` and the gauge ``a`` the same: the second of them is left out."""
-    named: dict[str, tuple[str, str]] = {}
-    for name, kind in sums:
-        named.setdefault(name.removesuffix("_total") if kind == "counter" else name, (name, kind))
-    return {key: sums[key] for key in named.values()}
+    """OpenMetrics calls the counter ``a_total`` as it does the gauge ``a``, and puts ``a_created`` beside it: without those."""
+    taken: set[str] = set()
+    kept: dict[tuple[str, str], Counter[str]] = {}
+    for name, kind in sorted(sums, key=lambda key: (key[1], key[0])):  # counters first, whoever sent what before
+        base = name.removesuffix("_total")
+        spelled = {name, base, base + "_created"} if kind == "counter" and base != name else {name}
+        if not spelled & taken:
+            taken |= spelled
+            kept[name, kind] = sums[name, kind]
+    return kept
 
 
 def _whose(agent: Agent, username: str, labels: Sequence[str]) -> list[str]:

@@ -11,12 +11,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
-from collector.http.appkeys import SCHEDULE
+from collector.http.appkeys import AGENT_METRICS, NOW, SCHEDULE
 from collector.serve.coder_families import FAMILIES, Wanted
+from collector.serve.exposition import Format
+from collector.serve.families import COLLECTED, OWN
 from collector.upkeep import make_coder_metrics
+from collector.wire.agentstats import AgentMetric
 from collector.wire.clock import wall_clock
+from tests.exposed import well_formed
 from tests.ingest.test_own_report import REPORT
 from tests.inside import Inside, running
 from tests.prometheus import run_prometheus
@@ -75,6 +80,34 @@ async def test_an_agent_that_falls_silent_is_gone(tmp_path: Path) -> None:
         moment += 15 * 60_000
         await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
         assert [name for name in await inside.metrics() if name.startswith(("coderd_agent", "agent_"))] == []
+
+
+def hostile(type_: str) -> list[AgentMetric]:
+    """Every name that is spelled like one of ours, or like a sample of one; and some of nobody's."""
+    ours = {family.name.removesuffix("_total") for family in (*FAMILIES, *COLLECTED, *OWN)}
+    endings = ("", "_total", "_created", "_bucket", "_sum", "_count", "_info")
+    spelled = {base + ending for base in (*ours, "x", "", "process_cpu_seconds") for ending in endings}
+    return [AgentMetric(name, type_, 1) for name in sorted({*spelled, "up", "ALERTS", "ALERTS_FOR_STATE"})]
+
+
+@pytest.mark.parametrize("type_", ["gauge", "counter"])
+@pytest.mark.parametrize("format_", Format)
+async def test_no_agent_can_make_a_scrape_invalid(tmp_path: Path, format_: Format, type_: str) -> None:
+    """Whatever names it sends, no family and no series is there twice, and none of ours has a sample of an agent's."""
+    async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, **OPTIONS) as inside:
+        await everything_of_coder(inside)
+        (agent, _), *_ = inside.app[AGENT_METRICS].current(inside.app[NOW]())
+        sent = hostile(type_)
+        for start in range(0, len(sent), 200):
+            its = msgspec.structs.replace(agent, agent_id=f"hostile-{start}", agent_name=f"hostile-{start}")
+            inside.app[AGENT_METRICS].put(its, sent[start : start + 200], now=inside.app[NOW]())
+        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
+        async with inside.client.get(inside.prometheus_url, headers={"Accept": format_.value}) as response:
+            found = well_formed(await response.text(), format_)
+
+    theirs = {name for name, samples in found.items() if any("hostile" in labels for labels in samples)}
+    assert "x" in theirs
+    assert {name for name in theirs if not name.startswith(("x", "_"))} == set()
 
 
 # ── A real service, promtool and Prometheus ──────────────────────────────────────────────────────────────────────────
