@@ -57,6 +57,15 @@ class ToolUse(NamedTuple):
         return ToolUse(self.calls + other.calls, self.failed + other.failed)
 
 
+class Cut(NamedTuple):
+    """How many groups more there were at least than are read of one window: they are in none of its numbers."""
+
+    interceptions: int = 0
+    tokens: int = 0
+    tools: int = 0
+    users: int = 0
+
+
 class Recent(NamedTuple):
     """Interceptions that started within one window: by deployment, provider and model; by deployment and tool; and users."""
 
@@ -64,6 +73,7 @@ class Recent(NamedTuple):
     models: dict[Key, ModelUse]
     tools: dict[Key, ToolUse]
     users: dict[Key, int]  # by deployment
+    cut: Cut = Cut()
 
 
 class RecentUse:
@@ -84,23 +94,27 @@ class RecentUse:
         )
 
 
-def recent(connection: Connection, window: str, *, since: int, until: int, prices: PriceList | None) -> Recent:
-    """What was used of the interceptions that started after ``since`` and not after ``until`` (ms)."""
-
-    def rows(selected: Select[Any]) -> Sequence[Any]:
-        started = selected.where(_interceptions.started_at > since, _interceptions.started_at <= until)
-        return connection.execute(started.limit(MOST_GROUPS)).all()
-
+def recent(
+    connection: Connection, window: str, *, since: int, until: int, prices: PriceList | None, most: int = MOST_GROUPS
+) -> Recent:
+    """What was used of the interceptions that started after ``since`` and not after ``until`` (ms), by the largest groups."""
+    started = _interceptions.started_at > since, _interceptions.started_at <= until
     names = _interceptions.deployment, _interceptions.provider, _interceptions.model
-    models = [(_key(*key), ModelUse(count, unfinished)) for *key, count, unfinished in rows(_counts(*names))]
-    models += [(_key(*key), _tokens(key[1], key[2], sums, prices)) for *key, sums in _split(rows(_token_sums(*names)))]
-    tools = [(_key(deployment, tool), ToolUse(calls, failed)) for deployment, tool, calls, failed in rows(_tool_calls())]
-    users = [(_key(deployment), count) for deployment, count in rows(_users())]
+    of_each = [
+        connection.execute(selected.where(*started).limit(most + 1)).all()
+        for selected in (_counts(*names), _token_sums(*names), _tool_calls(), _users())
+    ]
+    counts, tokens, calls, initiators = (rows[:most] for rows in of_each)
+    models = [(_key(*key), ModelUse(count, unfinished)) for *key, count, unfinished in counts]
+    models += [(_key(*key), _tokens(key[1], key[2], sums, prices)) for *key, sums in _split(tokens)]
+    tools = [(_key(deployment, tool), ToolUse(number, failed)) for deployment, tool, number, failed in calls]
+    users = [(_key(deployment), count) for deployment, count in initiators]
     return Recent(
         window,
         _named(models, ModelUse(), MODELS, lambda use: use.tokens.total()),
         _named(tools, ToolUse(), TOOLS, lambda use: use.calls),
         _named(users, 0, DEPLOYMENTS, lambda count: count),
+        Cut(*(len(rows) - len(rows[:most]) for rows in of_each)),
     )
 
 
@@ -123,13 +137,15 @@ def _named(found: Iterable[tuple[Key, Any]], nothing: Any, most: int, weight: Ca
 
 def _counts(*names: Any) -> Select[Any]:
     unfinished = func.count().filter(_interceptions.ended_at.is_(None))
-    return select(*names, func.count(), unfinished).select_from(aibridge_interceptions).group_by(*names)
+    counted = select(*names, func.count(), unfinished).select_from(aibridge_interceptions).group_by(*names)
+    return counted.order_by(func.count().desc(), *names)
 
 
 def _token_sums(*names: Any) -> Select[Any]:
     used = aibridge_token_usages.c
-    sums = (func.coalesce(func.sum(used[kind]), 0) for kind in KINDS)
-    return select(*names, *sums).join_from(aibridge_interceptions, aibridge_token_usages).group_by(*names)
+    sums = [func.coalesce(func.sum(used[kind]), 0) for kind in KINDS]
+    summed = select(*names, *sums).join_from(aibridge_interceptions, aibridge_token_usages).group_by(*names)
+    return summed.order_by(*(one.desc() for one in sums), *names)
 
 
 def _split(rows: Sequence[Any]) -> Iterable[tuple[Any, ...]]:
@@ -145,9 +161,11 @@ def _tool_calls() -> Select[Any]:
     used = aibridge_tool_usages.c
     failed = func.count().filter(used.invocation_error != "")
     names = _interceptions.deployment, used.tool
-    return select(*names, func.count(), failed).join_from(aibridge_interceptions, aibridge_tool_usages).group_by(*names)
+    counted = select(*names, func.count(), failed).join_from(aibridge_interceptions, aibridge_tool_usages).group_by(*names)
+    return counted.order_by(func.count().desc(), *names)
 
 
 def _users() -> Select[Any]:
     distinct = func.count(_interceptions.initiator_id.distinct())
-    return select(_interceptions.deployment, distinct).group_by(_interceptions.deployment)
+    counted = select(_interceptions.deployment, distinct).group_by(_interceptions.deployment)
+    return counted.order_by(distinct.desc(), _interceptions.deployment)

@@ -19,7 +19,7 @@ from collector.rollup.pieces import pieces
 from collector.wire.aibridge import KINDS, Tokens
 
 BOUNDS_S = tuple(limit / 1000 for limit in UP_TO_MS)
-MOST_MODELS = 2_000  # whose times are told
+MOST_MODELS = 2_000  # whose times are told: of more the store keeps none
 
 
 class ModelTotal(msgspec.Struct, frozen=True, gc=False):
@@ -71,7 +71,9 @@ def ai_totals(connection: Connection, deployment: str) -> AiTotals:
 
 
 def _rows(connection: Connection, table: Table, deployment: str, *names: str, most: int | None = None) -> Iterator[Any]:
-    selected = select(*(table.c[name] for name in names)).where(table.c.deployment == deployment).limit(most)
+    selected = select(*(table.c[name] for name in names)).where(table.c.deployment == deployment)
+    if most is not None:
+        selected = selected.order_by(*(table.c[name] for name in names)).limit(most)
     return pieces(connection, selected)
 
 

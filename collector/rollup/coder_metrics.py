@@ -34,7 +34,7 @@ MINUTE_MS = 60_000
 CONNECTED_MS = 2 * MINUTE_MS  # an agent reports every 30 seconds
 HEARD_OF_MS = 15 * MINUTE_MS  # as long as a snapshot's window
 INSIGHTS_MS = 5 * MINUTE_MS
-MOST_GROUPS = 20_000  # of each kind; what the exporter leaves out of them it counts
+MOST_GROUPS = 20_000  # as many series of a metric as the exporter serves
 
 APPS = ("vscode", "jetbrains", "reconnecting_pty", "ssh")
 
@@ -166,7 +166,9 @@ def _templates(connection: Connection, deployment: str, now: int) -> Iterator[Te
     used = func.count(by_minute.c.user_id.distinct()).filter(
         by_minute.c.vscode + by_minute.c.jetbrains + by_minute.c.reconnecting_pty + by_minute.c.ssh > 0
     )
-    found = select(by_minute.c.template, used, *seconds).group_by(by_minute.c.template).limit(MOST_GROUPS)
+    found = select(by_minute.c.template, used, *seconds).group_by(by_minute.c.template)
+    # One more than is served, so that the exporter sees that there are more.
+    found = found.order_by(by_minute.c.template).limit(MOST_GROUPS + 1)
     for name, users, *of_apps in pieces(connection, found):
         if users:
             yield TemplateUse(name, users, tuple(of_apps))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Text, func, literal, null, select, union_all
+from sqlalchemy import Connection, Subquery, Text, func, literal, null, select, union_all
 
 from collector.persist.engine import insert
 from collector.persist.history_tables import snapshot_sources as table
@@ -45,12 +45,24 @@ def is_known(connection: Connection, deployment: str) -> bool:
     return connection.scalar(select(table.c.deployment).where(table.c.deployment == deployment).limit(1)) is not None
 
 
-def sources(connection: Connection) -> list[SourceState]:
-    """The sources that gave something last, at most ``MOST_LISTED``. Telemetry gives it by its messages, shown or not."""
-    states = telemetry_states.c
-    told = select(states.deployment, literal(Source.TELEMETRY.value, Text), states.message_at, null())
-    every = union_all(select(table.c.deployment, table.c.source, table.c.last_success_at, table.c.version), told).subquery().c
+def sources(connection: Connection, most: int = MOST_LISTED) -> list[SourceState]:
+    """The sources that gave something last, at most ``most``. Telemetry gives it by its messages, shown or not."""
+    every = _every().c
     last = func.max(every.last_success_at)
     newest = select(every.deployment, every.source, last, func.max(every.version)).group_by(every.deployment, every.source)
-    rows = connection.execute(newest.order_by(last.desc()).limit(MOST_LISTED))
+    rows = connection.execute(newest.order_by(last.desc(), every.deployment, every.source).limit(most))
     return [SourceState(deployment, Source(source), at, version) for deployment, source, at, version in rows]
+
+
+def sources_in_all(connection: Connection) -> int:
+    """How many there are, listed or not."""
+    every = _every().c
+    return (
+        connection.scalar(select(func.count()).select_from(select(every.deployment, every.source).distinct().subquery())) or 0
+    )
+
+
+def _every() -> Subquery:
+    states = telemetry_states.c
+    told = select(states.deployment, literal(Source.TELEMETRY.value, Text), states.message_at, null())
+    return union_all(select(table.c.deployment, table.c.source, table.c.last_success_at, table.c.version), told).subquery()

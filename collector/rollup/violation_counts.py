@@ -46,11 +46,12 @@ class TopViolation(NamedTuple):
 
 
 class ViolationCounts(NamedTuple):
-    """All counts of one moment."""
+    """All counts of one moment; ``all_new`` is whether ``new`` holds all that there are."""
 
     states: list[StateCount]
     new: list[NewCount]
     top: list[TopViolation]
+    all_new: bool = True
 
 
 class CountedViolations:
@@ -65,9 +66,13 @@ class CountedViolations:
         self.current = await store.read(lambda connection: violation_counts(connection, now=at))
 
 
-def violation_counts(connection: Connection, *, now: int) -> ViolationCounts:
+def violation_counts(connection: Connection, *, now: int, most: int = NEW_AT_MOST) -> ViolationCounts:
     """The counts as they are at ``now`` (ms). The top follows the reports at some seconds' distance."""
-    return ViolationCounts(_states(connection), _new(connection, since=now - HOUR_MS), _top(connection))
+    since = now - HOUR_MS
+    kept = violations.c
+    next_one = connection.scalar(select(kept.stored_at).order_by(kept.id.desc()).offset(most).limit(1))
+    all_new = next_one is None or next_one <= since
+    return ViolationCounts(_states(connection), _new(connection, since, most), _top(connection), all_new)
 
 
 def _states(connection: Connection) -> list[StateCount]:
@@ -77,10 +82,10 @@ def _states(connection: Connection) -> list[StateCount]:
     return sorted(StateCount(project, state, bool(is_noise), count) for project, state, is_noise, count in rows)
 
 
-def _new(connection: Connection, *, since: int) -> list[NewCount]:
+def _new(connection: Connection, since: int, most: int) -> list[NewCount]:
     kept = violations.c
     # The newest along the primary key: what is stored later has a higher id, and no index on stored_at is to be kept.
-    newest = select(kept.project_id, kept.noise_class, kept.stored_at).order_by(kept.id.desc()).limit(NEW_AT_MOST).subquery()
+    newest = select(kept.project_id, kept.noise_class, kept.stored_at).order_by(kept.id.desc()).limit(most).subquery()
     counted = (
         select(projects.c.name, newest.c.noise_class, func.count())
         .join_from(newest, projects)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from collector.persist.history_tables import workspace_groups as table
 from collector.rollup.snapshot import utc
@@ -34,16 +34,26 @@ def group_history(connection: Connection, deployment: str, *, since: int, until:
     return GroupHistory(deployment, [_point(row) for row in rows])
 
 
-def current_groups(connection: Connection, *, now: int) -> list[tuple[str, WorkspaceGroup]]:
-    """By deployment the groups of its newest count, those of the last hour, at most ``MOST_CURRENT``; the largest first."""
+def current_groups(connection: Connection, *, now: int, most: int = MOST_CURRENT) -> list[tuple[str, WorkspaceGroup]]:
+    """By deployment the groups of its newest count, those of the last hour, at most ``most``; the largest first."""
+    columns = table.c
+    order = columns.deployment, columns.organization, columns.template, columns.prebuilt
+    found = _current(now).order_by(columns.total.desc(), *order).limit(most)
+    return [(row.deployment, _group(row)) for row in connection.execute(found)]
+
+
+def current_groups_in_all(connection: Connection, *, now: int) -> int:
+    """How many there are, told or not."""
+    return connection.scalar(select(func.count()).select_from(_current(now).subquery())) or 0
+
+
+def _current(now: int) -> Select[tuple[object, ...]]:
     columns = table.c
     recent = and_(columns.at >= now - 2 * CURRENT_MS, columns.counted_at >= now - CURRENT_MS)
     newest = select(columns.deployment, func.max(columns.counted_at).label("last")).where(recent).group_by(columns.deployment)
     last = newest.subquery()
     is_newest = and_(columns.deployment == last.c.deployment, columns.counted_at == last.c.last)
-    found = select(table).join(last, is_newest)
-    ordered = found.where(recent).order_by(columns.total.desc(), columns.deployment, columns.organization, columns.template)
-    return [(row.deployment, _group(row)) for row in connection.execute(ordered.limit(MOST_CURRENT))]
+    return select(table).join(last, is_newest).where(recent)
 
 
 def _group(row: Row[tuple[object, ...]]) -> WorkspaceGroup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -10,14 +11,14 @@ import msgspec
 from collector.normalize.noise import Rule
 from collector.rollup.aibridge_recent import Recent
 from collector.rollup.snapshot import Snapshot
+from collector.rollup.stored import Stored
 from collector.rollup.totals import Totals
 from collector.rollup.violation_counts import ViolationCounts
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
 from collector.serve.coder_families import capped
-from collector.serve.exported_use import aibridge_series, violation_series
+from collector.serve.exported_use import aibridge_left_out, aibridge_series, violation_series, violations_left_out
 from collector.serve.exposition import Sampled, labelled, sampled
-from collector.serve.last_read import Stored
 
 MAX_RULE_LABELS = 100
 MOST_SERIES = 5_000  # of a gauge; counters are bounded where they are read
@@ -99,8 +100,7 @@ def _told(stored: Stored) -> Iterator[Sampled]:
     heard = (((state.deployment, state.source.value), state.last_success_at / 1000) for state in stored.sources)
     yield sampled(families.SOURCE_SUCCESS_AT, heard)
     yield sampled(families.GROUPS, _groups(stored))
-    if stored.backup_at is not None:
-        yield _one(families.BACKUP_AT, stored.backup_at / 1000)
+    yield Sampled(families.BACKUP_AT, {} if stored.backup_at is None else {"": stored.backup_at / 1000})
 
 
 def _groups(stored: Stored) -> Iterator[tuple[tuple[str, ...], int]]:
@@ -111,10 +111,15 @@ def _groups(stored: Stored) -> Iterator[tuple[tuple[str, ...], int]]:
 
 
 def _left_out(collected: Collected, too_many: Mapping[str, int]) -> Sampled:
-    left_out = {families.NOISE_MATCHES.name: max(0, len(collected.rules) - MAX_RULE_LABELS), **too_many, **collected.left_out}
+    """Of each metric that has a bound; what was left out where it was read comes to what was left out of that."""
+    left_out = Counter({families.NOISE_MATCHES.name: max(0, len(collected.rules) - MAX_RULE_LABELS)})
+    for found in (too_many, collected.left_out, violations_left_out(collected.violations), aibridge_left_out(collected.use)):
+        left_out.update(found)
     if collected.stored is not None:
         folded = collected.stored.sums.folded
         left_out[families.CSP_REPORTS.name] = folded.csp
         left_out[families.CSP_DROPPED.name] = folded.drops
         left_out[families.OTHER_REPORTS.name] = folded.others
+        left_out[families.SOURCE_SUCCESS_AT.name] += collected.stored.sources_left_out
+        left_out[families.GROUPS.name] += collected.stored.groups_left_out * len(WorkspaceCounts.__struct_fields__)
     return sampled(families.LEFT_OUT, (((name,), count) for name, count in left_out.items()))

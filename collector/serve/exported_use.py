@@ -12,12 +12,23 @@ from collector.serve.exposition import Sampled, sampled
 
 def violation_series(counts: ViolationCounts | None) -> Iterator[Sampled]:
     """How many violations there are, how many are new, and the reports of those with most."""
-    if counts is None:
-        return
-    states = (((one.project, one.state, str(one.noise).lower()), one.amount) for one in counts.states)
-    yield sampled(families.VIOLATIONS, states)
-    yield sampled(families.NEW_VIOLATIONS, (((one.project, one.noise_class), one.amount) for one in counts.new))
-    yield sampled(families.TOP_VIOLATIONS, ((one[:-1], one.amount) for one in counts.top))
+    states, new, top, _ = counts or ViolationCounts([], [], [])
+    kept = (((one.project, one.state, str(one.noise).lower()), one.amount) for one in states)
+    yield sampled(families.VIOLATIONS, kept)
+    yield sampled(families.NEW_VIOLATIONS, (((one.project, one.noise_class), one.amount) for one in new))
+    yield sampled(families.TOP_VIOLATIONS, ((one[:-1], one.amount) for one in top))
+
+
+def violations_left_out(counts: ViolationCounts | None) -> dict[str, int]:
+    """Whether there are more new violations than are looked at: 1, how many more nobody knows."""
+    return {families.NEW_VIOLATIONS.name: int(counts is not None and not counts.all_new)}
+
+
+def aibridge_left_out(current: Sequence[Recent]) -> dict[str, int]:
+    """Whether a window has more groups than are read: 1 a window, how many more nobody knows."""
+    names = families.AI_INTERCEPTIONS, families.AI_TOKENS, families.AI_TOOL_CALLS, families.AI_USERS
+    cuts = zip(*(recent.cut for recent in current), strict=True)
+    return {family.name: sum(cut) for family, cut in zip(names, cuts, strict=True)} if current else {}
 
 
 def aibridge_series(current: Sequence[Recent], currency: str) -> Iterator[Sampled]:

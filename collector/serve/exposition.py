@@ -109,8 +109,6 @@ def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
 
 def _lines(families: Iterable[Sampled], format_: Format) -> Iterator[str]:
     for family, samples, other_kind in families:
-        if not samples:
-            continue
         kind, name = other_kind or family.kind, family.name  # a meaning is ours: it holds nothing to escape
         if format_ is Format.OPENMETRICS and kind == "counter":
             name = name.removesuffix("_total")

@@ -137,7 +137,7 @@ METRICS_AGE = Family(
 )
 LEFT_OUT = Family(
     "collector_metric_series_left_out",
-    "Series that are not served, or with others as one, because their metric has too many.",
+    "Series that are not served, or with others as one, because their metric has too many; 1 where nobody counts them.",
     ("metric",),
 )
 

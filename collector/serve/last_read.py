@@ -6,32 +6,18 @@ That is just when the metrics of the process are asked for most: a store that is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import structlog
-from sqlalchemy import Connection
 
 from collector.persist.engine import Store, storage_failed
-from collector.persist.meta import last_backup
-from collector.rollup.sources import SourceState, sources
-from collector.rollup.totals import Totals, totals
-from collector.rollup.workspace_groups import current_groups
-from collector.wire.workspace_groups import WorkspaceGroup
+from collector.rollup.stored import Stored, stored
 
 WAIT_S = 3.0  # Prometheus waits for ten, the store for thirty until it gives up
 
 log = structlog.get_logger(__name__)
-
-
-class Stored(NamedTuple):
-    """One moment of the store; two that are equal are rendered alike."""
-
-    sums: Totals
-    sources: Sequence[SourceState]
-    groups: Sequence[tuple[str, WorkspaceGroup]]
-    backup_at: int | None  # ms; None: there never was one
 
 
 class Read(NamedTuple):
@@ -75,12 +61,8 @@ class LastRead:
     async def _read(self) -> None:
         at = self._now()
         try:
-            self._newest = Read(await self._store.read(partial(_stored, now=at)), at)
+            self._newest = Read(await self._store.read(partial(stored, now=at)), at)
         except Exception as error:
             if not storage_failed(error):
                 raise
             log.warning("the store cannot be read: metrics are told as they were", error=type(error).__name__)
-
-
-def _stored(connection: Connection, *, now: int) -> Stored:
-    return Stored(totals(connection), sources(connection), current_groups(connection, now=now), last_backup(connection))

@@ -11,7 +11,7 @@ from aiohttp.test_utils import TestServer
 
 from collector.outbound.workspace_groups import AGAIN_AFTER_REFUSAL_MS, PAGE, WorkspaceCounter
 from collector.persist.engine import Store
-from collector.rollup.workspace_groups import current_groups, group_history
+from collector.rollup.workspace_groups import current_groups, current_groups_in_all, group_history
 from collector.wire.config import Upstream
 from collector.wire.workspace_groups import GroupHistory
 from tests.outbound.coder import DEPLOYMENT, TOKEN, Clock, Coder, workspace
@@ -55,6 +55,18 @@ async def counted(store: Store, tmp_path: Path) -> AsyncIterator[Counted]:
     async with TestServer(coder.routes()) as server:
         upstream = Upstream(url=str(server.make_url("/")), token_file=str(token))
         yield Counted(coder, WorkspaceCounter(upstream, store.transact, now=clock, fetch_within=5), store, clock)
+
+
+async def test_the_largest_groups_are_told(counted: Counted) -> None:
+    """Of more than are told the largest are, and how many there are in all is known."""
+    counted.coder.workspaces = [workspace(number, template_name=f"t{number // 2}") for number in range(5)]
+    await counted.run(at=NOW)
+
+    told, in_all = await counted.store.read(
+        lambda connection: (current_groups(connection, now=NOW, most=2), current_groups_in_all(connection, now=NOW))
+    )
+    assert [(group.key.template, group.total) for _, group in told] == [("t0", 2), ("t1", 2)]
+    assert in_all == 3
 
 
 async def test_groups_of_many_pages(counted: Counted) -> None:

@@ -6,7 +6,18 @@ from decimal import Decimal
 
 from collector.persist import aibridge
 from collector.persist.engine import Store
-from collector.rollup.aibridge_recent import LONGEST_NAME, OTHER, TOOLS, UNKNOWN, ModelUse, Recent, RecentUse, ToolUse
+from collector.rollup.aibridge_recent import (
+    LONGEST_NAME,
+    OTHER,
+    TOOLS,
+    UNKNOWN,
+    Cut,
+    ModelUse,
+    Recent,
+    RecentUse,
+    ToolUse,
+    recent,
+)
 from collector.rollup.prices import Cost, ModelPrices, PriceList
 from tests.aibridge import line, records, start
 
@@ -68,3 +79,13 @@ async def test_names_are_bounded(store: Store) -> None:
     assert used.tools["d", "x" * LONGEST_NAME] == ToolUse(2, 0)
     assert used.tools[OTHER, OTHER] == ToolUse(4, 0)
     assert len(used.tools) == TOOLS + 1
+
+
+async def test_groups_that_are_not_read_are_said(store: Store) -> None:
+    """Of more groups than are read those with most are, the same each time, and that there were more is said."""
+    log = [start(str(number), model=f"m{min(number, 2)}") for number in range(4)]
+    await read(store, *log)
+    for _ in range(2):
+        found = await store.read(lambda connection: recent(connection, "1h", since=0, until=NOW, prices=None, most=2))
+        assert {model: use.interceptions for (_, _, model), use in found.models.items()} == {"m0": 1, "m2": 2}
+        assert found.cut == Cut(interceptions=1)

@@ -14,7 +14,8 @@ from collector.persist import telemetry, workspaces
 from collector.persist.deployments import note_deployment
 from collector.persist.engine import Store
 from collector.rollup.snapshot import Snapshots, keep, refresh
-from collector.rollup.sources import last_success
+from collector.rollup.sources import last_success, note_success, sources_in_all
+from collector.rollup.sources import sources as listed_sources
 from collector.wire.deployment import Source
 from tests import messages
 from tests.records import NOW, workspace
@@ -126,3 +127,17 @@ async def test_the_default(store: Store) -> None:
     assert (await found(store)).current == (await found(store)).of[OWN]
     await store.transact(lambda connection: reports(connection, OWN))
     assert (await found(store)).current == (await found(store)).of[OWN]
+
+
+async def test_all_sources_are_counted(store: Store) -> None:
+    """Those that are listed were heard of last, in an order that does not change; and how many there are is known."""
+
+    def work(connection: Connection) -> None:
+        for number in range(5):
+            note_success(connection, f"d{number}", Source.REPORTS, at=NOW + 1 + number // 4)
+        telemetry_of(connection)
+
+    await store.transact(work)
+    listed, in_all = await store.read(lambda connection: (listed_sources(connection, 3), sources_in_all(connection)))
+    assert [source.deployment for source in listed] == ["d4", "d0", "d1"]
+    assert in_all == 6

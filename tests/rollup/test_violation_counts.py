@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from sqlalchemy import Connection
 
 from collector.persist.engine import Store
@@ -51,3 +53,17 @@ async def test_the_top_is_short(store: Store) -> None:
     counts = await store.read(lambda connection: violation_counts(connection, now=NOW))
 
     assert [violation.amount for violation in counts.top] == list(range(TOP + 9, 9, -1))
+
+
+async def test_more_new_ones_than_are_looked_at(store: Store) -> None:
+    """It is said when some of the hour were not looked at, and not when only older ones were not."""
+
+    def work(connection: Connection) -> None:
+        shop = add_project(connection, "shop")
+        for number in range(5):
+            add_violation(connection, shop, f"{number}", count=1, stored_at=NOW - (HOUR_MS if number < 2 else 0))
+
+    await store.transact(work)
+    for most, all_new in ((5, True), (3, True), (2, False)):
+        counts = await store.read(partial(violation_counts, now=NOW, most=most))
+        assert (counts.new, counts.all_new) == ([NewCount("shop", "none", min(most, 3))], all_new)

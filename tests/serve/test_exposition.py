@@ -48,9 +48,10 @@ def test_a_counter_without_its_ending_is_none_in_openmetrics() -> None:
     assert "# TYPE pty_connections counter\n" in text_of(sampled)
 
 
-def test_a_family_without_a_series_is_not_there() -> None:
-    """Neither its meaning nor its type is said for nothing."""
-    assert text_of(Sampled(GAUGE, {})) == ""
+def test_a_family_without_a_series_is_described() -> None:
+    """Who looks for it learns that there is such a metric, and what it means."""
+    (family,) = text_string_to_metric_families(text_of(Sampled(GAUGE, {})))
+    assert (family.name, family.type, family.documentation, family.samples) == (GAUGE.name, "gauge", "Agents.", [])
 
 
 @given(st.lists(st.binary(max_size=300), max_size=5))
