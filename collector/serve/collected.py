@@ -18,7 +18,7 @@ from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
 from collector.serve.coder_families import capped
 from collector.serve.exported_use import aibridge_left_out, aibridge_series, violation_series, violations_left_out
-from collector.serve.exposition import Sampled, labelled, sampled
+from collector.serve.exposition import Sampled, sampled
 
 MAX_RULE_LABELS = 100
 MOST_SERIES = 5_000  # of a gauge; counters are bounded where they are read
@@ -93,7 +93,7 @@ def _snapshot(snapshot: Snapshot | None) -> Iterator[Sampled]:
 def _deployments(snapshots: Sequence[Snapshot]) -> Sampled:
     """They are bounded: telemetry can bring a hundred, the others an operator has named."""
     keys = ((one.deployment, one.source.value, str(one.approximate).lower()) for one in snapshots)
-    return Sampled(families.DEPLOYMENTS, dict.fromkeys((labelled(families.DEPLOYMENTS.labels, key) for key in keys), 1))
+    return sampled(families.DEPLOYMENTS, ((key, 1) for key in keys))
 
 
 def _told(stored: Stored) -> Iterator[Sampled]:

@@ -57,11 +57,13 @@ def labelled(names: Iterable[str], values: Iterable[str]) -> str:
     return f"{{{pairs}}}" if pairs else ""
 
 
-def sampled(family: Family, rows: Iterable[tuple[Iterable[str], float]]) -> Sampled:
-    """Values by those of the family's labels; of labels that come twice their sum."""
+def sampled(family: Family, rows: Iterable[tuple[Sequence[str], float]]) -> Sampled:
+    """Values by those of the family's labels, which are written in order; of labels that come twice their sum."""
+    places = sorted(range(len(family.labels)), key=family.labels.__getitem__)
+    names = [family.labels[place] for place in places]
     samples: dict[str, float] = {}
     for values, value in rows:
-        labels = labelled(family.labels, values)
+        labels = labelled(names, [values[place] for place in places])
         samples[labels] = samples.get(labels, 0) + value
     return Sampled(family, samples)
 

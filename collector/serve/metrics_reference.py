@@ -32,7 +32,8 @@ your deployments, of which there are at most 400. Of models and of tools, which 
 named and the rest is `other`. No host, URL or user name is ever a label of a `collector_*` metric.
 
 It comes as text (0.0.4) or as OpenMetrics (1.0), by what `Accept` would rather have, and compressed where `Accept-Encoding`
-names gzip. One scrape tells of one snapshot.
+names gzip. What it says of a deployment is of one snapshot. Violations, the use of AI models and what stands under Coder's
+names are read as often, each at a moment of its own that can be one refresh interval away; counters are those of the scrape.
 
 `/metrics/deployment` and `/metrics/replica` are the halves of it, on both addresses. What was collected is the same whichever
 replica is asked: scrape that half of one of them. How the service is doing every replica says of itself: scrape that half of
@@ -59,8 +60,8 @@ CODER = """
 
 With `COLLECTOR_CODER_METRICS=true` the metrics that dashboards for Coder ask for are served too, with the names, labels and
 values that a Coder server gives them. It is off by default: a Prometheus that also scrapes the server would count double.
-They are of the deployment that answers when nobody names one, and as old as its snapshot. All but those of this process's
-agents stand in `/metrics/deployment`.
+They are of the deployment that answers when nobody names one, and are made as often as its snapshots. All but those of this
+process's agents stand in `/metrics/deployment`.
 
 `CODER_PROMETHEUS_COLLECT_AGENT_STATS` adds `coderd_agentstats_*` and what agents send of themselves, which stands in
 `/metrics/replica` and goes two minutes after the agent's last report. `CODER_PROMETHEUS_AGGREGATE_AGENT_STATS_BY` says which
