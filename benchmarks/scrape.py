@@ -1,4 +1,4 @@
-"""What a scrape of /metrics takes with 10,000 agents, 5,000 violations and 40 projects, and for how long it holds up the event loop.
+"""What a scrape of /metrics takes of 10,000 agents, 5,000 violations and 40 projects, and how long it holds up the event loop.
 
 The collector runs in this process on the first core, under uvloop, with a snapshot and Coder's metrics made anew every half
 minute, as it does unless told otherwise, by a clock that stands still: the agents' last minute lasts for all of the run. A

@@ -9,6 +9,7 @@ import pytest
 
 from collector.serve.exporter import EXPORTER
 from tests.inside import Inside, running
+from tests.postgres import start_postgres
 from tests.serve.state import ready
 from tests.stalling import StallingStore
 from tests.test_journey import REPORT
@@ -104,3 +105,20 @@ async def test_a_fault_of_ours_is_not_passed_over(inside: Inside, monkeypatch: p
     monkeypatch.setattr(inside.app[EXPORTER].last_read, "_now", lambda: "no time")
     async with inside.client.get(inside.prometheus_url) as response:
         assert response.status == 500
+
+
+async def test_postgresql_may_be_stopped(tmp_path: Path) -> None:
+    """A real one, in the middle of it: the scrape succeeds, says what was refused meanwhile, and is of now when it is back."""
+    with start_postgres(tmp_path / "postgres") as server:
+        async with running(server.fresh_url(), tmp_path, CODER_PG_CONN_MAX_OPEN="5") as inside:
+            await inside.post(inside.csp_path, json.dumps(REPORT))
+            before = counters(await scraped(inside))
+            assert len(before) == 1
+            server.stop()
+            for half in ("", "/deployment"):
+                assert counters(await scraped(inside, half)) == before
+            assert "collector_queue_reports" in await scraped(inside, "/replica")
+            server.start()
+            while (await inside.post(inside.csp_path, json.dumps(REPORT)))[0] != 200:
+                pass
+            assert sum(counters(await scraped(inside)).values()) >= 2
