@@ -60,6 +60,11 @@ class Board(NamedTuple):
     variables: tuple[Variable, ...] = ()
 
 
+def once(expr: str) -> str:
+    """``expr`` of what every replica tells alike, counted once however many of them Prometheus scrapes."""
+    return f"max without (instance, pod) ({expr})"
+
+
 def over_time(
     title: str, description: str, *queries: tuple[str, str], unit: str = "short", stacked: bool = False, width: int = 12
 ) -> Panel:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from dashboards.board import Board, Row, Variable, number, over_time, table
+from dashboards.board import Board, Row, Variable, number, once, over_time, table
 
 REPORTS = 'collector_csp_reports_total{project=~"$project"}'
 SIGNAL = 'collector_csp_reports_total{project=~"$project",noise_class="none"}'
 NOISE = 'collector_csp_reports_total{project=~"$project",noise_class!="none"}'
+ENFORCED = 'collector_csp_reports_total{project=~"$project",noise_class="none",disposition="enforce"}'
 DROPPED = 'collector_csp_dropped_reports_total{project=~"$project"}'
+OTHERS = 'collector_other_reports_total{project=~"$project"}'
+OPEN = 'collector_csp_violations{project=~"$project",state="open",noise="false"}'
+KEPT = 'collector_csp_violations{project=~"$project",noise="false"}'
+NEW = 'collector_csp_new_violations{project=~"$project",noise_class="none"}'
+TOP = 'collector_csp_top_violation_reports{project=~"$project"}'
+
+
+def grown(series: str) -> str:
+    """By how much all ``series`` together grew in the time shown, whichever replicas told it meanwhile."""
+    return f"sum(increase({once(series)}[$__range:$__interval]))"
+
+
+def rate(series: str) -> str:
+    """How fast each of ``series`` grows."""
+    return once(f"rate({series}[$__rate_interval])")
+
 
 NOW = Row(
     "Now",
@@ -15,30 +32,29 @@ NOW = Row(
         number(
             "Reports",
             "CSP reports that were counted in the time shown, noise among them.",
-            f"sum(increase({REPORTS}[$__range]))",
+            grown(REPORTS),
         ),
         number(
             "Noise",
             "The share of them that is no fault of a site: extensions, security software, browsers themselves.",
-            f"sum(increase({NOISE}[$__range])) / sum(increase({REPORTS}[$__range]))",
+            f"{grown(NOISE)} / {grown(REPORTS)}",
             unit="percentunit",
         ),
         number(
             "Enforced",
             "The share of reports without noise whose policy was in force: something was blocked before a visitor's eyes.",
-            'sum(increase(collector_csp_reports_total{project=~"$project",noise_class="none",disposition="enforce"}[$__range]))'
-            f" / sum(increase({SIGNAL}[$__range]))",
+            f"{grown(ENFORCED)} / {grown(SIGNAL)}",
             unit="percentunit",
         ),
         number(
             "Open violations",
             "Violations that nobody has acknowledged, ignored or resolved, without noise.",
-            'sum(collector_csp_violations{project=~"$project",state="open",noise="false"})',
+            f"sum({once(OPEN)})",
         ),
         number(
             "New in the last hour",
             "Violations without noise that were stored for the first time. A release that breaks its policy shows here first.",
-            'sum(collector_csp_new_violations{project=~"$project",noise_class="none"})',
+            f"sum({once(NEW)})",
             steps=((20, "orange"), (100, "red")),
         ),
         number(
@@ -56,27 +72,27 @@ RATE = Row(
         over_time(
             "By directive",
             "Reports a second by the directive that was violated.",
-            (f"sum by (directive) (rate({SIGNAL}[$__rate_interval]))", "{{directive}}"),
+            (f"sum by (directive) ({rate(SIGNAL)})", "{{directive}}"),
             unit="reqps",
             stacked=True,
         ),
         over_time(
             "By project",
             "Reports a second by the project whose key brought them.",
-            (f"sum by (project) (rate({SIGNAL}[$__rate_interval]))", "{{project}}"),
+            (f"sum by (project) ({rate(SIGNAL)})", "{{project}}"),
             unit="reqps",
             stacked=True,
         ),
         over_time(
             "By disposition",
             "Enforced policies block what they report; report-only ones do not. Old browsers do not say which it was.",
-            (f"sum by (disposition) (rate({SIGNAL}[$__rate_interval]))", "{{disposition}}"),
+            (f"sum by (disposition) ({rate(SIGNAL)})", "{{disposition}}"),
             unit="reqps",
         ),
         over_time(
             "Other reports",
             "Reports of the Reporting API that are not about CSP, a second, by type.",
-            ('sum by (type) (rate(collector_other_reports_total{project=~"$project"}[$__rate_interval]))', "{{type}}"),
+            (f"sum by (type) ({rate(OTHERS)})", "{{type}}"),
             unit="reqps",
         ),
     ),
@@ -88,19 +104,18 @@ VIOLATIONS = Row(
         table(
             "Top violations",
             "The open violations with the most reports, noise left out. The fingerprint finds one in the list of violations.",
-            "topk(20, sum by (project, directive, blocked_kind, fingerprint)"
-            ' (collector_csp_top_violation_reports{project=~"$project"}))',
+            f"topk(20, sum by (project, directive, blocked_kind, fingerprint) ({once(TOP)}))",
             height=16,
         ),
         over_time(
             "New violations",
             "Violations first stored in the hour before, without noise.",
-            ('sum by (project) (collector_csp_new_violations{project=~"$project",noise_class="none"})', "{{project}}"),
+            (f"sum by (project) ({once(NEW)})", "{{project}}"),
         ),
         over_time(
             "By state",
             "Violations that are kept, without noise, by what somebody decided about them.",
-            ('sum by (state) (collector_csp_violations{project=~"$project",noise="false"})', "{{state}}"),
+            (f"sum by (state) ({once(KEPT)})", "{{state}}"),
             stacked=True,
         ),
     ),
@@ -112,20 +127,20 @@ LEFT_OUT = Row(
         over_time(
             "Noise by class",
             "Reports a second that a noise rule matched, by what they come from.",
-            (f"sum by (noise_class) (rate({NOISE}[$__rate_interval]))", "{{noise_class}}"),
+            (f"sum by (noise_class) ({rate(NOISE)})", "{{noise_class}}"),
             unit="reqps",
             stacked=True,
         ),
         over_time(
             "Noise rules",
             "The ten rules that matched most, in reports a second of all projects.",
-            ("topk(10, sum by (rule) (rate(collector_noise_rule_matches_total[$__rate_interval])) > 0)", "{{rule}}"),
+            (f"topk(10, sum by (rule) ({rate('collector_noise_rule_matches_total')}) > 0)", "{{rule}}"),
             unit="reqps",
         ),
         over_time(
             "Left out by reason",
             "Reports a second that were acknowledged and not counted among the violations.",
-            (f"sum by (reason) (rate({DROPPED}[$__rate_interval]))", "{{reason}}"),
+            (f"sum by (reason) ({rate(DROPPED)})", "{{reason}}"),
             unit="reqps",
         ),
         over_time(

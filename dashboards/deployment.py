@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from dashboards.board import Board, Row, Variable, number, over_time, table
+from dashboards.board import Board, Row, Variable, number, once, over_time, table
 
 WINDOW_S = 900  # the byte gauges are sums of so many seconds
-RUNNING = 'sum(collector_deployment_workspaces{status="running"})'
-FAILED = 'sum(collector_deployment_workspaces{status="failed"})'
-SESSIONS = "sum(collector_deployment_sessions)"
+
+
+def of(family: str, *labels: str) -> str:
+    """The series of a family of the deployment, by ``labels``, each counted once."""
+    chosen = "{" + ",".join(labels) + "}" if labels else ""
+    return once(f"collector_deployment_{family}{chosen}")
+
+
+HERE = 'deployment=~"$deployment"'
+RUNS, FAILS = of("workspaces", 'status="running"'), of("workspaces", 'status="failed"')
+BUILDS = of("workspaces", 'status=~"building|pending"')
+RUNNING = f"sum({RUNS})"
+FAILED = f"sum({FAILS})"
+SESSIONS = f"sum({of('sessions')})"
 
 NOW = Row(
     "Now",
@@ -16,12 +27,12 @@ NOW = Row(
         number(
             "Building or waiting",
             "Workspaces in the middle of a build.",
-            'sum(collector_deployment_workspaces{status=~"building|pending"})',
+            f"sum({BUILDS})",
         ),
         number(
             "Failed",
             "The share of workspaces whose newest build failed.",
-            f"{FAILED} / sum(collector_deployment_workspaces)",
+            f"{FAILED} / sum({of('workspaces')})",
             unit="percentunit",
             steps=((0.1, "orange"), (0.2, "red")),
         ),
@@ -49,20 +60,20 @@ USE = Row(
         over_time(
             "Workspaces",
             "Workspaces by the state of their newest build.",
-            ("sum by (status) (collector_deployment_workspaces)", "{{status}}"),
+            (f"sum by (status) ({of('workspaces')})", "{{status}}"),
             stacked=True,
         ),
         over_time(
             "Sessions",
             "Sessions open at each agent's newest report, by app.",
-            ("sum by (app) (collector_deployment_sessions)", "{{app}}"),
+            (f"sum by (app) ({of('sessions')})", "{{app}}"),
             stacked=True,
         ),
         over_time(
             "Traffic",
             "Bytes a second that agents received and sent, as a mean of the 15 minutes before.",
-            (f"sum(collector_deployment_rx_bytes) / {WINDOW_S}", "received"),
-            (f"sum(collector_deployment_tx_bytes) / {WINDOW_S}", "sent"),
+            (f"sum({of('rx_bytes')}) / {WINDOW_S}", "received"),
+            (f"sum({of('tx_bytes')}) / {WINDOW_S}", "sent"),
             unit="Bps",
         ),
         over_time(
@@ -118,7 +129,7 @@ SOURCES = Row(
         over_time(
             "Workspaces by template",
             "Workspaces of Coder servers that are asked, by template. Empty while COLLECTOR_UPSTREAMS names none.",
-            ('sum by (template) (collector_deployment_group_workspaces{deployment=~"$deployment"})', "{{template}}"),
+            (f"sum by (template) ({of('group_workspaces', HERE)})", "{{template}}"),
             stacked=True,
         ),
         over_time(

@@ -97,6 +97,24 @@ def test_postgresql_has_as_many_as_wanted(chart: Any) -> None:
         chart.validate_schema({"postgresql": {"existingSecret": "database"}})
 
 
+def test_every_pod_is_scraped_for_itself(chart: Any) -> None:
+    """Its own half is the job that the rules ask for, and the half that all pods tell alike is another one."""
+    made = manifests(chart, POSTGRES)
+    monitor, service = made["ServiceMonitor", "try-collector"], made["Service", "try-collector-metrics"]
+
+    spec, labels = monitor["spec"], service["metadata"]["labels"]
+    assert spec["selector"]["matchLabels"].items() <= labels.items()
+    assert labels[spec["jobLabel"]] == "collector"
+    assert [(each["port"], each["path"]) for each in spec["endpoints"]] == [
+        ("metrics", "/metrics/replica"),
+        ("metrics", "/metrics/deployment"),
+    ]
+    assert [each.get("relabelings") for each in spec["endpoints"]] == [
+        None,
+        [{"targetLabel": "job", "replacement": "collector-deployment"}],
+    ]
+
+
 @pytest.mark.parametrize("values", [{}, POSTGRES], ids=["sqlite", "postgresql"])
 def test_the_pod_is_shut_in_and_probed(chart: Any, values: dict[str, Any]) -> None:
     """Not root, a read-only root file system, no capability, and the probes ask what the service answers."""
