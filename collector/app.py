@@ -17,7 +17,8 @@ from collector.config.prices import read_prices
 from collector.config.settings import Settings
 from collector.config.shape import config_type
 from collector.entrance import VERSION
-from collector.http.access import Access
+from collector.http import meter
+from collector.http.access import INTAKE, Access
 from collector.http.appkeys import (
     AI_USE,
     BUDGET,
@@ -154,6 +155,8 @@ def _add_routes(app: web.Application, guard: Guard) -> None:
         handler = route.handler if open_gate else guard.handler(route)
         for method in route.methods:
             app.router.add_route(method, route.path, handler)
+        if route.access in INTAKE:
+            meter.begin(csp.ROUTE if route.access is Access.CSP else route.path, route.method)
 
 
 def create_metrics_app(app: web.Application) -> web.Application:

@@ -34,6 +34,7 @@ class Access(enum.Enum):
     CSP = "csp"  # a browser key in ?key=, or any user's token
 
 
+INTAKE = frozenset({Access.FEED, Access.AGENT, Access.CSP})  # of the routes that bring data
 ROLES = {
     Access.SIGNED_IN: frozenset(Role),
     Access.SELF: frozenset(Role),

@@ -60,6 +60,7 @@ def test_the_rules_do_what_their_cases_say() -> None:
         ("[5m]) > 2", "[5m]) > 9"),
         ("172800", "604800"),
         ('reason!="stopping"', 'reason!=""'),
+        (" or vector(0)) == 0", ") == 0"),
     ],
 )
 def test_a_changed_rule_is_noticed(tmp_path: Path, rule: str, changed: str) -> None:

@@ -1,4 +1,4 @@
-"""What a request leaves in the log, in a process of its own."""
+"""What a request leaves in the log and in the counts, in a process of its own."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.service import Service, run_service
+from collector.routes import ROUTES
+from tests.service import ROOT, Service, run_service
 
 FAILED = re.compile(r"request failed .*path=/api/v2/csp/violations .*?request_id=(\S+)")
 
@@ -37,3 +39,19 @@ def test_a_failure_is_found_by_the_id_of_its_answer(tmp_path: Path) -> None:
         shown = [failed(service), failed(service)]
         assert FAILED.findall(service.log) == shown
     assert shown[0] != shown[1]
+
+
+def test_counts_of_intake_begin_at_zero(tmp_path: Path) -> None:
+    """Of every route that the intake rules add up, a scrape before the first request has the answers that matter at 0."""
+    groups = yaml.safe_load((ROOT / "dashboards/rules/recording.yaml").read_bytes())["groups"]
+    rules = {rule["record"]: rule["expr"] for group in groups for rule in group["rules"]}
+    pattern = re.search(r'route=~"(.+?)"', rules["collector:intake_requests:rate5m"])
+    assert pattern is not None
+    routes = {route.path for route in ROUTES if route.method == "POST" and re.fullmatch(pattern[1], route.path)}
+    with run_service(tmp_path) as service:
+        text = service.metrics()
+
+    for route in routes:
+        for status in (200, 400, 429, 500, 503):
+            assert f'collector_http_requests_total{{method="POST",route="{route}",status="{status}"}} 0.0\n' in text
+    assert len(routes) == 7
