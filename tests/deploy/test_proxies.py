@@ -19,12 +19,13 @@ from tests.certificates import Authority
 from tests.deploy.test_operations import BLOCKS
 from tests.postgres import free_port
 from tests.requirements import program
-from tests.service import Service, run_service
+from tests.service import ROOT, Service, run_service
 
 pytestmark = pytest.mark.slow
 
 HOST = "csp.example.com"
 LISTENS_WITHIN = 30.0
+LARGE = 20_000_000
 OPTIONS = dict(line.split("=", 1) for line in BLOCKS["options behind a proxy"].splitlines())
 REPORT = {"csp-report": {"document-uri": "https://a.example/", "effective-directive": "img-src", "blocked-uri": "data"}}
 
@@ -34,7 +35,7 @@ def nginx(place: Path, service: Service, port: int) -> list[str | Path]:
     block = BLOCKS["nginx"].replace("listen 443", f"listen 127.0.0.1:{port}").replace("/etc/ssl", str(place))
     paths = "".join(f"{kind}_temp_path {place}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
     (place / "nginx.conf").write_text(
-        f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {place}/pid; error_log stderr; events {{}}"
+        f"{'user root;' if os.geteuid() == 0 else ''} daemon off; pid {place}/pid; error_log stderr warn; events {{}}"
         f" http {{ {paths} {block.replace('127.0.0.1:3000', service.url.removeprefix('http://'))} }}"
     )
     return [program("nginx"), "-p", place, "-c", place / "nginx.conf"]
@@ -87,10 +88,12 @@ def answer(port: int, trust: ssl.SSLContext, path: str, source: str, claimed: st
         return response
 
 
-@pytest.mark.parametrize("configured", [nginx, caddy])
-def test_a_proxy_is_believed_and_a_browser_is_not(
-    tmp_path: Path, configured: Callable[[Path, Service, int], list[str | Path]]
-) -> None:
+BOTH = pytest.mark.parametrize("configured", [nginx, caddy])
+Configured = Callable[[Path, Service, int], list[str | Path]]
+
+
+@BOTH
+def test_a_proxy_is_believed_and_a_browser_is_not(tmp_path: Path, configured: Configured) -> None:
     """Reports arrive, the service knows that HTTPS was spoken and to whom, and nobody is more than one client."""
     authority, port = Authority(tmp_path), free_port()
     authority.pair(HOST, [HOST])
@@ -108,3 +111,25 @@ def test_a_proxy_is_believed_and_a_browser_is_not(
     assert asked.headers["Strict-Transport-Security"] == "max-age=3600"
     assert violation["count"] == 3
     assert violation["clients"] == 2
+
+
+@BOTH
+def test_large_telemetry_comes_through(tmp_path: Path, configured: Configured) -> None:
+    """A snapshot of 20 MB is taken, and lies on no disk of the proxy's on its way."""
+    authority, port = Authority(tmp_path), free_port()
+    authority.pair(HOST, [HOST])
+    trust = ssl.create_default_context(cafile=authority.file)
+    snapshot = json.loads((ROOT / "tests/payloads/telemetry/snapshot.json").read_bytes()) | {"padding": "x" * LARGE}
+    with (
+        run_service(tmp_path, **OPTIONS) as service,
+        proxied(configured(tmp_path, service, port), tmp_path, port),
+        socket.create_connection(("127.0.0.1", port), 60) as plain,
+    ):
+        connection = http.client.HTTPConnection(HOST)
+        connection.sock = trust.wrap_socket(plain, server_hostname=HOST)
+        connection.request("POST", "/snapshot", json.dumps(snapshot), {"Authorization": f"Bearer {service.feed_key}"})
+        status = connection.getresponse().status
+        connection.close()
+
+    assert status == 202
+    assert "temporary file" not in (tmp_path / "log").read_text()
