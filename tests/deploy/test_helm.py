@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.deploy.test_operations import BLOCKS
 from tests.requirements import module
 from tests.service import ROOT
 
@@ -35,10 +37,10 @@ def chart() -> Iterator[Any]:
         yield loaded
 
 
-def manifests(chart: Any, values: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """What an installation named "try" would make, by kind and name."""
+def manifests(chart: Any, values: dict[str, Any], name: str = "try") -> dict[tuple[str, str], dict[str, Any]]:
+    """What an installation would make, by kind and name."""
     chart.validate_schema(values)
-    texts = [text for path, text in chart.render(values, name="try", namespace="n").items() if path.endswith(".yaml")]
+    texts = [text for path, text in chart.render(values, name=name, namespace="n").items() if path.endswith(".yaml")]
     made = [one for text in texts for one in yaml.safe_load_all(text) if one]
     return {(one["kind"], one["metadata"]["name"]): one for one in made}
 
@@ -79,6 +81,22 @@ def test_sqlite_has_one_replica_with_a_volume(chart: Any) -> None:
     assert [claim["metadata"]["name"] for claim in workload["volumeClaimTemplates"]] == ["data"]
     with pytest.raises(module("helm_python").HelmValuesError, match="replicas"):
         chart.validate_schema({"replicas": 2})
+
+
+def test_the_volume_is_the_one_that_is_restored(chart: Any) -> None:
+    """Kubernetes takes the pod of docs/operations.md, which has the volume, the path and the user of the service's."""
+    (text,) = re.findall(r"<<'POD'\n(.*?)POD\n", BLOCKS["restore helm"], re.DOTALL)
+    pod = yaml.safe_load(text)
+    workload = manifests(chart, {}, name="collector")["StatefulSet", "collector"]["spec"]
+    (claim,) = workload["volumeClaimTemplates"]
+    own = workload["template"]["spec"]
+
+    for version in KUBERNETES:
+        module("kubernetes_validate").validate(pod, version, strict=True)
+    (volume,) = pod["spec"]["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == f"{claim['metadata']['name']}-collector-0"
+    assert pod["spec"]["containers"][0]["volumeMounts"][0] in own["containers"][0]["volumeMounts"]
+    assert pod["spec"]["securityContext"].items() <= own["securityContext"].items()
 
 
 def test_postgresql_has_as_many_as_wanted(chart: Any) -> None:

@@ -79,6 +79,64 @@ def test_a_backup_is_restored(request: pytest.FixtureRequest, tmp_path: Path, ki
         assert origins(service) == ["https://1.example", "https://3.example"]
 
 
+def stand_in(place: Path, name: str, script: str) -> str:
+    """A PATH with a program that does here what ``name`` would do elsewhere."""
+    (place / "bin").mkdir(exist_ok=True)
+    (place / "bin" / name).write_text(f"#!/bin/sh\nset -eu\n{script}")
+    (place / "bin" / name).chmod(0o755)
+    return f"{place / 'bin'}:{PATH}"
+
+
+@pytest.mark.slow
+def test_a_backup_of_compose_is_restored(tmp_path: Path, postgres: PostgresServer) -> None:
+    """The commands work on the database that the compose file names, whose containers are processes here."""
+    (tmp_path / "backups").mkdir()
+    postgres.psql("postgres", "CREATE ROLE collector SUPERUSER LOGIN")
+    postgres.psql("postgres", "CREATE DATABASE collector OWNER collector")
+    url = f"postgres://collector@127.0.0.1:{postgres.port}/collector?sslmode=disable"
+    # docker compose exec -T SERVICE COMMAND…; what starts and stops is started and stopped below
+    path = stand_in(tmp_path, "docker", 'case $2 in exec) shift 4; exec "$@";; stop|start) ;; *) exit 1;; esac\n')
+    where = {"PGHOST": "127.0.0.1", "PGPORT": str(postgres.port), "PATH": f"{postgres.binaries}:{path}"}
+    with run_service(tmp_path, CODER_PG_CONNECTION_URL=url) as service:
+        report(service, 1)
+        run("back up compose", service.env, tmp_path, BACKUPS=str(tmp_path / "backups"), **where)
+        assert service.sample("collector_last_backup_timestamp_seconds") > 0
+        report(service, 2)
+        service.stop()
+        run("restore compose", service.env, tmp_path, BACKUPS=str(tmp_path / "backups"), **where)
+        service.start()
+        assert origins(service) == ["https://1.example"]
+
+
+def test_commands_of_systemd_run_as_the_service_does(tmp_path: Path) -> None:
+    """What systemd is asked for stands in the unit, word for word; the files that are installed are here."""
+    unit = (ROOT / "deploy/systemd/collector.service").read_text().splitlines()
+    path = stand_in(tmp_path, "systemd-run", "printf '%s\\n' \"$@\"\n")
+    done = subprocess.run(
+        ["bash", "-euc", BLOCKS["as the service"] + "as_collector backup --taken"],
+        env={"PATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    asked = done.stdout.splitlines()
+
+    assert [each for each in asked if each.startswith("--property=") and each.removeprefix("--property=") not in unit] == []
+    (start,) = [line.removeprefix("ExecStart=") for line in unit if line.startswith("ExecStart=")]
+    assert asked[-3:] == [start.removesuffix(" serve"), "backup", "--taken"]
+    (given,) = [each.removeprefix("--setenv=") for each in asked if each.startswith("--setenv=")]
+    assert any(line.startswith("Environment=") and given in line for line in unit)
+    named = re.findall(r"\bdeploy/systemd/\S+", BLOCKS["install the units"])
+    assert {ROOT / name for name in named} == set((ROOT / "deploy/systemd").iterdir())
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_commands_are_well_formed(block: str) -> None:
+    """Bash reads every block of commands, also those of which this machine has not what they need."""
+    if not block.startswith(("nginx", "caddy")):
+        assert subprocess.run(["bash", "-n"], input=BLOCKS[block], text=True, check=False).returncode == 0
+
+
 @pytest.mark.slow
 def test_a_laptops_database_moves_to_postgresql(postgres: PostgresServer, tmp_path: Path) -> None:
     """As the page says: the service that starts on PostgreSQL has what the laptop had, and goes on with the same keys."""
