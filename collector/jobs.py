@@ -6,6 +6,7 @@ itself, or reads what all of them answer from; what it writes is its own, or is 
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from datetime import timedelta
 
@@ -29,6 +30,7 @@ from collector.http.appkeys import (
 from collector.http.auth import REFRESH_KEYS_S
 from collector.http.tls import Certificates
 from collector.outbound import canary, updatecheck
+from collector.persist import disk
 from collector.persist.csp import CspRows
 from collector.rollup.retention import purge
 from collector.rollup.schedule import By, Job
@@ -56,6 +58,7 @@ def jobs(settings: Settings, app: web.Application, checker: updatecheck.Checker)
     async def measure() -> None:
         app[ROWS].refuse_new = app[CAP].measure(await store.size_bytes()) is not StoreState.OPEN
         app[WRITER].refusing = app[CAP].state is StoreState.CLOSED
+        await asyncio.to_thread(disk.measure, settings.data_dir)
 
     async def keep_house() -> None:
         await purge(lead, upkeep.retentions(settings), now=now())

@@ -171,6 +171,12 @@ WRITER = Row(
             unit="bytes",
         ),
         over_time(
+            "Disk",
+            "What is free of the file system of COLLECTOR_DATA_DIR. SQLite, its log and the copy of a backup need it.",
+            ("min by (instance) (collector_data_filesystem_free_bytes)", "{{instance}}"),
+            unit="bytes",
+        ),
+        over_time(
             "Records that the store would not take",
             "Records a second that were refused one by one, with a reason in the log.",
             ("sum(rate(collector_refused_records_total[$__rate_interval]))", "records"),
