@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aiohttp import web
+from prometheus_client import Gauge
 
 from collector.config.loading import Loaded, Source
 from collector.config.structures import ssh_option
@@ -11,6 +12,11 @@ from collector.serve import experiments
 from collector.wire.deployment import SshConfig
 from collector.wire.general import BuildInfo
 
+BUILD = Gauge(
+    "collector_build_info",
+    "1: the version of the process, and the address that people reach the collector at.",
+    ["version", "dashboard_url"],
+)
 DOCUMENTATION = "Docs URL"
 SSH_PREFIX = "coder."  # of workspaces' names, when the option is empty: clients cannot do without one
 
@@ -23,6 +29,8 @@ def documentation(loaded: Loaded) -> str:
 def tell(app: web.Application, loaded: Loaded, version: str) -> None:
     """Put what the handlers of buildinfo, ssh, experiments and tokens answer where they find it."""
     settings = loaded.settings
+    BUILD.clear()
+    BUILD.labels(version, settings.url).set(1)
     app[BUILD_INFO] = BuildInfo(
         version=version,
         external_url=documentation(loaded) or settings.url,

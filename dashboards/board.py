@@ -21,6 +21,14 @@ class Query(NamedTuple):
     legend: str
 
 
+class Link(NamedTuple):
+    """Where the values of a table's ``column`` lead; ``url`` may name variables and the row's fields as Grafana does."""
+
+    column: str
+    title: str
+    url: str
+
+
 class Panel(NamedTuple):
     """One panel. ``unit`` is an id of Grafana's; of the ``steps`` each is a value and the colour from there on."""
 
@@ -33,6 +41,7 @@ class Panel(NamedTuple):
     height: int = 8
     stacked: bool = False
     steps: tuple[tuple[float, str], ...] = ()
+    links: tuple[Link, ...] = ()
 
 
 class Row(NamedTuple):
@@ -43,11 +52,15 @@ class Row(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """A choice at the top of a board: the values that ``label`` has in the series of ``selector``, any number of them."""
+    """A choice at the top of a board: the values that the label ``name`` has in the series of ``selector``, any number of them.
+
+    One that is ``hidden`` is nobody's choice, and has one value: for links.
+    """
 
     name: str
     label: str
     selector: str
+    hidden: bool = False
 
 
 class Board(NamedTuple):
@@ -79,6 +92,15 @@ def number(
     return Panel(title, description, (Query(expr, title),), Kind.STAT, unit, width, 4, steps=steps)
 
 
-def table(title: str, description: str, expr: str, *, unit: str = "short", width: int = 12, height: int = 8) -> Panel:
+def table(
+    title: str,
+    description: str,
+    expr: str,
+    *,
+    unit: str = "short",
+    width: int = 12,
+    height: int = 8,
+    links: tuple[Link, ...] = (),
+) -> Panel:
     """A panel of rows, one a series, as they are now."""
-    return Panel(title, description, (Query(expr, title),), Kind.TABLE, unit, width, height)
+    return Panel(title, description, (Query(expr, title),), Kind.TABLE, unit, width, height, links=links)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dashboards.board import Board, Row, Variable, number, once, over_time, table
+from dashboards.board import Board, Link, Row, Variable, number, once, over_time, table
 
 REPORTS = 'collector_csp_reports_total{project=~"$project"}'
 SIGNAL = 'collector_csp_reports_total{project=~"$project",noise_class="none"}'
@@ -14,6 +14,8 @@ OPEN = 'collector_csp_violations{project=~"$project",state="open",noise="false"}
 KEPT = 'collector_csp_violations{project=~"$project",noise="false"}'
 NEW = 'collector_csp_new_violations{project=~"$project",noise_class="none"}'
 TOP = 'collector_csp_top_violation_reports{project=~"$project"}'
+# Raw, or Grafana would encode the address's own colon and slashes.
+VIOLATION = Link("fingerprint", "This violation", "${dashboard_url:raw}/csp/violations/${__data.fields.fingerprint}")
 
 
 def grown(series: str) -> str:
@@ -103,9 +105,10 @@ VIOLATIONS = Row(
     (
         table(
             "Top violations",
-            "The open violations with the most reports, noise left out. The fingerprint finds one in the list of violations.",
+            "The open violations with the most reports, noise left out. Each fingerprint leads to its violation.",
             f"topk(20, sum by (project, directive, blocked_kind, fingerprint) ({once(TOP)}))",
             height=16,
+            links=(VIOLATION,),
         ),
         over_time(
             "New violations",
@@ -157,5 +160,8 @@ BOARD = Board(
     title="Collector / CSP",
     description="Content Security Policy reports of your sites, by project.",
     rows=(NOW, RATE, VIOLATIONS, LEFT_OUT),
-    variables=(Variable("project", "Project", "collector_csp_reports_total"),),
+    variables=(
+        Variable("project", "Project", "collector_csp_reports_total"),
+        Variable("dashboard_url", "Collector", "collector_build_info", hidden=True),
+    ),
 )

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from dashboards.board import Board, Kind, Panel, Query, Variable
+from dashboards.board import Board, Kind, Link, Panel, Query, Variable
 
 DATASOURCE = {"type": "prometheus", "uid": "collector-prometheus"}
 SCHEMA_VERSION = 39  # of Grafana 10.2: newer ones migrate it by themselves
@@ -74,6 +74,9 @@ def _other_boards() -> dict[str, Any]:
 
 def _variable(variable: Variable) -> dict[str, Any]:
     query = f"label_values({variable.selector}, {variable.name})"
+    chosen: dict[str, Any] = {"multi": True, "includeAll": True, "current": {"text": ["All"], "value": ["$__all"]}}
+    if variable.hidden:
+        chosen = {"multi": False, "includeAll": False, "hide": 2}
     return {
         "name": variable.name,
         "label": variable.label,
@@ -82,9 +85,7 @@ def _variable(variable: Variable) -> dict[str, Any]:
         "query": {"query": query, "refId": "variable"},
         "refresh": 2,  # whenever the time changes
         "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "current": {"text": ["All"], "value": ["$__all"]},
+        **chosen,
     }
 
 
@@ -124,12 +125,17 @@ def _panel(panel: Panel, number: int, place: dict[str, int]) -> dict[str, Any]:
         "gridPos": place,
         "datasource": DATASOURCE,
         "targets": [_target(query, chr(ord("A") + at), panel.kind) for at, query in enumerate(panel.queries)],
-        "fieldConfig": {"defaults": _defaults(panel), "overrides": []},
+        "fieldConfig": {"defaults": _defaults(panel), "overrides": [_link(link) for link in panel.links]},
         "options": OPTIONS[panel.kind],
     }
     if panel.kind is Kind.TABLE:
         shown["transformations"] = [{"id": "organize", "options": {"excludeByName": {"Time": True}}}]
     return shown
+
+
+def _link(link: Link) -> dict[str, Any]:
+    value = [{"title": link.title, "url": link.url, "targetBlank": True}]
+    return {"matcher": {"id": "byName", "options": link.column}, "properties": [{"id": "links", "value": value}]}
 
 
 def _target(query: Query, name: str, kind: Kind) -> dict[str, Any]:

@@ -238,7 +238,8 @@ def _other(query: ViolationQuery) -> ColumnElement[bool] | None:
         conditions.append(or_(columns.document_origin == query.document, exists().where(*seen_on)))
     if query.text:
         within = (columns.effective_directive, columns.blocked_key, columns.place, columns.document_origin)
-        conditions.append(or_(*(column.icontains(query.text, autoescape=True) for column in within)))
+        found = [column.icontains(query.text, autoescape=True) for column in within]
+        conditions.append(or_(columns.fingerprint == query.text, *found))
     return and_(*conditions) if conditions else None
 
 

@@ -42,7 +42,7 @@ FILTERS = (
     Param("disposition", "what at least one report says", {"enum": [each.value for each in Disposition]}, "all"),
     Param("since", "seen at or after: RFC 3339, or seconds since the epoch", params.MOMENT, "ever"),
     Param("until", "seen before", params.MOMENT, "ever"),
-    Param("text", "part of the directive, of what was blocked, of its place or its document", TEXT, "all"),
+    Param("text", "part of the directive, of what was blocked, of its place or its document, or the whole id", TEXT, "all"),
 )
 SORT = Param("sort", "what comes first: the largest of it", {"enum": [sort.value for sort in Sort]}, "`first_seen`")
 LIMIT = Param("limit", "results of one page", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT}, "100")

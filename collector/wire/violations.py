@@ -64,7 +64,7 @@ class ViolationQuery(msgspec.Struct, frozen=True, kw_only=True):
     disposition: Disposition | None = None  # at least one report with it
     since: datetime | None = None  # seen at or after
     until: datetime | None = None  # seen before
-    text: Annotated[str, msgspec.Meta(max_length=200)] | None = None  # part of what is blocked, its place, or its document
+    text: Annotated[str, msgspec.Meta(max_length=200)] | None = None  # part of what is blocked, its place or page; or the id
 
 
 class Counts(msgspec.Struct, frozen=True):

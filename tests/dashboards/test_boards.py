@@ -12,6 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from collector.routes import ROUTES
 from collector.serve.metrics_reference import reference
 from dashboards.__main__ import BOARDS as SOURCES
 from dashboards.grafana import DATASOURCE, TAG, text
@@ -83,13 +84,32 @@ def test_panels_say_what_they_show(board: dict[str, Any]) -> None:
         )
 
 
+def links(board: dict[str, Any]) -> list[str]:
+    """The addresses that values of a board's tables lead to."""
+    overrides = [override for panel in panels(board) for override in panel["fieldConfig"]["overrides"]]
+    return [link["url"] for override in overrides for value in override["properties"] for link in value["value"]]
+
+
+def test_a_violation_is_one_step_away() -> None:
+    """The fingerprints of the top violations lead to the page of each, at the address that the collector itself gives."""
+    board = BOARDS["collector-csp"]
+    (hidden,) = [variable for variable in board["templating"]["list"] if variable.get("hide")]
+
+    assert hidden["query"]["query"] == "label_values(collector_build_info, dashboard_url)"
+    assert links(board) == ["${dashboard_url:raw}/csp/violations/${__data.fields.fingerprint}"]
+    assert "/csp/violations/{id}" in {route.path for route in ROUTES}
+    (asked,) = [question.expr for question in questions() if question.panel == "Top violations"]
+    assert "sum by (project, directive, blocked_kind, fingerprint)" in asked
+
+
 @ALL
 def test_variables_are_used_and_exist(board: dict[str, Any]) -> None:
-    """Every variable that an expression names is the board's own or Grafana's, and each of the board's is used."""
+    """Every variable that an expression or a link names is the board's own or Grafana's, and each of the board's is used."""
     own = {variable["name"] for variable in board["templating"]["list"]}
-    named = {name for panel in panels(board) for target in panel["targets"] for name in re.findall(r"\$(\w+)", target["expr"])}
+    exprs = [target["expr"] for panel in panels(board) for target in panel["targets"]]
+    named = {name for text in [*exprs, *links(board)] for name in re.findall(r"\$\{?(\w+)", text)}
 
-    assert named <= own | set(BUILT_IN)
+    assert named <= own | set(BUILT_IN) | {"__data"}
     assert own <= named
     assert {variable["datasource"]["uid"] for variable in board["templating"]["list"]} <= {DATASOURCE["uid"]}
 

@@ -98,6 +98,18 @@ async def test_filters(store: Store) -> None:
     await store.transact(work)
 
 
+async def test_text_finds_an_id(store: Store) -> None:
+    """Whoever has the whole id of a violation, from a board or an alert, finds it; a part of it is no id."""
+
+    def work(connection: Connection) -> None:
+        some(connection)
+        add_violation(connection, add_project(connection, "docs"), "0123456789abcdef")
+        assert walk(connection, ViolationQuery(text="0123456789abcdef")) == ["0123456789abcdef"]
+        assert walk(connection, ViolationQuery(text="0123456789abcde")) == []
+
+    await store.transact(work)
+
+
 async def test_a_page_looks_at_a_bounded_number(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """A rare match far down the list is found by walking on: a page may be short and still have a next one."""
     monkeypatch.setattr(violation_list, "LOOKED_AT", 10)
