@@ -87,7 +87,7 @@ def test_grafana_finds_what_it_shows() -> None:
 
     assert source["uid"] == "collector-prometheus"
     assert source["url"] == "http://prometheus:9090"
-    assert mounted["./dashboards"] == provider["options"]["path"]
+    assert mounted["./dashboards/grafana"] == provider["options"]["path"]
     assert mounted["./dashboards/provisioning"] == "/etc/grafana/provisioning"
 
 
