@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from dashboards.board import Board, Row, Variable, number, once, over_time, table
 
+HERE = 'deployment=~"$deployment"'
 WINDOW_S = 900  # the byte gauges are sums of so many seconds
 
 
 def of(family: str, *labels: str) -> str:
-    """The series of a family of the deployment, by ``labels``, each counted once."""
-    chosen = "{" + ",".join(labels) + "}" if labels else ""
-    return once(f"collector_deployment_{family}{chosen}")
+    """The series of a family of the chosen deployments, by ``labels``, each counted once."""
+    return once(f"collector_deployment_{family}{{{','.join([HERE, *labels])}}}")
 
 
-HERE = 'deployment=~"$deployment"'
 RUNS, FAILS = of("workspaces", 'status="running"'), of("workspaces", 'status="failed"')
 BUILDS = of("workspaces", 'status=~"building|pending"')
 RUNNING = f"sum({RUNS})"
 FAILED = f"sum({FAILS})"
+MEDIAN, SLOWEST = (of("connection_latency_seconds", f'percentile="{percentile}"') for percentile in (50, 95))
 SESSIONS = f"sum({of('sessions')})"
 
 NOW = Row(
@@ -39,8 +39,8 @@ NOW = Row(
         number("Sessions", "Sessions that are open, in all editors and terminals.", SESSIONS),
         number(
             "Median latency",
-            "Half of the connections between people and workspaces were faster in the last 15 minutes.",
-            'max(collector_deployment_connection_latency_seconds{percentile="50"})',
+            "Half of the connections between people and workspaces were faster in the last 15 minutes; of several the slowest.",
+            f"max({MEDIAN})",
             unit="s",
             steps=((0.15, "orange"), (0.4, "red")),
         ),
@@ -78,8 +78,8 @@ USE = Row(
         ),
         over_time(
             "Latency",
-            "Percentiles of the connection latencies that agents reported in the 15 minutes before.",
-            ("max by (percentile) (collector_deployment_connection_latency_seconds)", "p{{percentile}}"),
+            "Percentiles of the latencies that agents reported in the 15 minutes before; of several deployments the highest.",
+            (f"max by (percentile) ({of('connection_latency_seconds')})", "p{{percentile}}"),
             unit="s",
         ),
     ),
@@ -99,7 +99,7 @@ HISTORY = Row(
         number(
             "Worst latency",
             "The highest 95th percentile of any moment.",
-            'max(max_over_time(collector_deployment_connection_latency_seconds{percentile="95"}[$__range]))',
+            f"max(max_over_time({SLOWEST}[$__range:$__interval]))",
             unit="s",
         ),
         number("Most failed", "The most workspaces that had failed at once.", f"max_over_time({FAILED}[$__range:$__interval])"),
@@ -129,7 +129,7 @@ SOURCES = Row(
         over_time(
             "Workspaces by template",
             "Workspaces of Coder servers that are asked, by template. Empty while COLLECTOR_UPSTREAMS names none.",
-            (f"sum by (template) ({of('group_workspaces', HERE)})", "{{template}}"),
+            (f"sum by (template) ({of('group_workspaces')})", "{{template}}"),
             stacked=True,
         ),
         over_time(

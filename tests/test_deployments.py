@@ -113,6 +113,24 @@ async def test_every_answer_is_of_the_deployment_that_is_named(two: Two) -> None
             assert answer.status == 404, path
 
 
+async def test_metrics_tell_deployments_apart(two: Two) -> None:
+    """Workspaces, sessions, latency and traffic are those of each deployment, under the name that it has in its stats."""
+    await two.telemetry(messages.DEPLOYMENT)
+    await two.refreshed()
+    metrics = await two.inside.metrics()
+
+    for name in (DEPLOYMENT, messages.DEPLOYMENT):
+        stats = await two.inside.get(f"{STATS}?deployment={name}")
+        own, shown = f'deployment="{name}"', stats["workspaces"]
+        assert metrics[f'collector_deployment_workspaces{{{own},status="running"}}'] == shown["running"]
+        for app, sessions in stats["session_count"].items():
+            assert metrics[f'collector_deployment_sessions{{app="{app}",{own}}}'] == sessions
+        assert metrics[f"collector_deployment_rx_bytes{{{own}}}"] == shown["rx_bytes"]
+        assert metrics[f"collector_deployment_tx_bytes{{{own}}}"] == shown["tx_bytes"]
+        median = metrics[f'collector_deployment_connection_latency_seconds{{{own},percentile="50"}}']
+        assert median == shown["connection_latency_ms"]["p50"] / 1000
+
+
 async def test_the_metrics_name_every_source(two: Two) -> None:
     """When each source last gave something, what each deployment is made from, and the workspaces that were counted."""
     await two.telemetry(DEPLOYMENT)

@@ -75,8 +75,9 @@ async def test_an_agent_report(inside: Inside) -> None:
     newest = [point for point in history["points"] if point["stats"]][-1]
     assert newest["stats"]["session_count"] == stats["session_count"]
     metrics = await inside.metrics()
-    assert metrics['collector_deployment_sessions{app="reconnecting_pty"}'] == 2
-    assert metrics['collector_deployment_connection_latency_seconds{percentile="50"}'] == 0.0125
+    own = f'deployment="{inside.app[DEPLOYMENT]}"'
+    assert metrics[f'collector_deployment_sessions{{app="reconnecting_pty",{own}}}'] == 2
+    assert metrics[f'collector_deployment_connection_latency_seconds{{{own},percentile="50"}}'] == 0.0125
 
 
 async def test_a_workspace(inside: Inside) -> None:
@@ -100,7 +101,8 @@ async def test_a_workspace(inside: Inside) -> None:
 
     stats = await inside.get("/api/v2/deployment/stats")
     assert stats["workspaces"]["running"] == 1
-    assert (await inside.metrics())['collector_deployment_workspaces{status="running"}'] == 1
+    shown = f'collector_deployment_workspaces{{deployment="{inside.app[DEPLOYMENT]}",status="running"}}'
+    assert (await inside.metrics())[shown] == 1
 
 
 async def test_silence_is_not_zero_latency(inside: Inside) -> None:

@@ -1,8 +1,8 @@
 """Stored snapshots as OpenMetrics text with times, for what makes blocks of Prometheus out of it.
 
-The series have the names and labels of the exporter, and two labels more: ``deployment`` and ``source``. Each moment is told by
-the finest rows that there are: snapshots, then points of five minutes, then of an hour. A point tells its last snapshot at
-that snapshot's time; what it knows beside it, its extremes, are series of their own, which end in ``_min`` and ``_max``.
+The series have the names and labels of the exporter, and one label more: ``source``. Each moment is told by the finest rows
+that there are: snapshots, then points of five minutes, then of an hour. A point tells its last snapshot at that snapshot's
+time; what it knows beside it, its extremes, are series of their own, which end in ``_min`` and ``_max``.
 """
 
 from __future__ import annotations

@@ -45,7 +45,8 @@ def collected_series(collected: Collected) -> list[Sampled]:
     stored = collected.stored
     gauges, left_out = capped(
         [
-            *_snapshot(collected.current),
+            *_snapshots(collected.snapshots),
+            *([_one(families.SNAPSHOT_AT, collected.current.collected_at / 1000)] if collected.current else ()),
             _deployments(collected.snapshots),
             *(_told(stored) if stored else ()),
             *violation_series(collected.violations),
@@ -77,17 +78,19 @@ def _noise(matches: Mapping[str, int], rules: Sequence[Rule]) -> Sampled:
     return sampled(families.NOISE_MATCHES, (((rule.name,), matches.get(rule.name, 0)) for rule in first))
 
 
-def _snapshot(snapshot: Snapshot | None) -> Iterator[Sampled]:
-    if snapshot is None:
-        return
-    agents, by_status = snapshot.agents, msgspec.structs.asdict(snapshot.workspaces)
-    yield sampled(families.WORKSPACES, (((status,), count) for status, count in by_status.items()))
-    yield sampled(families.SESSIONS, (((app,), count) for app, count in msgspec.structs.asdict(agents.sessions).items()))
-    latencies = ("50", agents.latency_p50_ms), ("95", agents.latency_p95_ms)
-    yield sampled(families.LATENCY, (((name,), taken / 1000) for name, taken in latencies if taken >= 0))
-    yield _one(families.RX_BYTES, agents.rx_bytes)
-    yield _one(families.TX_BYTES, agents.tx_bytes)
-    yield _one(families.SNAPSHOT_AT, snapshot.collected_at / 1000)
+def _snapshots(snapshots: Sequence[Snapshot]) -> Iterator[Sampled]:
+    """Of every deployment one set."""
+    every = [(one.deployment, one.agents) for one in snapshots]
+    by_status = ((one.deployment, msgspec.structs.asdict(one.workspaces)) for one in snapshots)
+    statuses = (((name, status), count) for name, counts in by_status for status, count in counts.items())
+    yield sampled(families.WORKSPACES, statuses)
+    open_ = ((name, msgspec.structs.asdict(agents.sessions)) for name, agents in every)
+    yield sampled(families.SESSIONS, (((name, app), count) for name, counts in open_ for app, count in counts.items()))
+    taken = ((name, (("50", agents.latency_p50_ms), ("95", agents.latency_p95_ms))) for name, agents in every)
+    seen = (((name, percentile), ms / 1000) for name, latencies in taken for percentile, ms in latencies if ms >= 0)
+    yield sampled(families.LATENCY, seen)
+    yield sampled(families.RX_BYTES, (((name,), agents.rx_bytes) for name, agents in every))
+    yield sampled(families.TX_BYTES, (((name,), agents.tx_bytes) for name, agents in every))
 
 
 def _deployments(snapshots: Sequence[Snapshot]) -> Sampled:

@@ -49,17 +49,22 @@ OTHER_REPORTS = Family(
 )
 NOISE_MATCHES = Family("collector_noise_rule_matches_total", "CSP reports that a noise rule matched, by rank.", ("rule",))
 
-# Of the current snapshot; absent before the first.
-WORKSPACES = Family("collector_deployment_workspaces", "Workspaces by the state of their newest build.", ("status",))
-SESSIONS = Family("collector_deployment_sessions", "Sessions open at each agent's newest report.", ("app",))
+# Of the current snapshots, one of each deployment; absent before the first.
+WORKSPACES = Family(
+    "collector_deployment_workspaces", "Workspaces by the state of their newest build.", ("deployment", "status")
+)
+SESSIONS = Family("collector_deployment_sessions", "Sessions open at each agent's newest report.", ("deployment", "app"))
 LATENCY = Family(
     "collector_deployment_connection_latency_seconds",
     "Percentile of the connection latencies in agent reports of the last 15 minutes. Absent while none was seen.",
-    ("percentile",),
+    ("deployment", "percentile"),
 )
-RX_BYTES = Family("collector_deployment_rx_bytes", "Bytes that agents received in the last 15 minutes.")
-TX_BYTES = Family("collector_deployment_tx_bytes", "Bytes that agents sent in the last 15 minutes.")
-SNAPSHOT_AT = Family("collector_snapshot_timestamp_seconds", "When the current snapshot was built.")
+RX_BYTES = Family("collector_deployment_rx_bytes", "Bytes that agents received in the last 15 minutes.", ("deployment",))
+TX_BYTES = Family("collector_deployment_tx_bytes", "Bytes that agents sent in the last 15 minutes.", ("deployment",))
+SNAPSHOT_AT = Family(
+    "collector_snapshot_timestamp_seconds",
+    "When the current snapshot of the deployment was built that answers when nobody names one.",
+)
 DEPLOYMENTS = Family(
     "collector_deployment_info",
     "1 for each deployment: what its stats are made from, and whether that gives approximations only.",

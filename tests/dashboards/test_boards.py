@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 
 from collector.routes import ROUTES
+from collector.serve.families import COLLECTED
 from collector.serve.metrics_reference import reference
 from dashboards.__main__ import BOARDS as SOURCES
 from dashboards.grafana import DATASOURCE, TAG, text
@@ -132,3 +133,13 @@ def test_every_metric_is_one_of_ours() -> None:
 def test_longer_names_are_replaced_first() -> None:
     """A variable whose name begins with another's keeps its own value."""
     assert filled("[$__range] * $__range_s", BUILT_IN) == "[60s] * 60"
+
+
+def test_the_choice_of_deployments_is_kept() -> None:
+    """On the board of deployments all that has the label is of the chosen ones."""
+    labels = {family.name: family.labels for family in COLLECTED}
+    for question in questions():
+        if question.board == "collector-deployment":
+            named = re.findall(r"\b(collector_\w+)(?:\{(.*?)\})?", question.expr)
+            told = [(name, chosen) for name, chosen in named if "deployment" in labels.get(name, ())]
+            assert [name for name, chosen in told if 'deployment=~"$deployment"' not in chosen] == [], question.name

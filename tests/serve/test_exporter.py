@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Connection, insert
 
-from collector.http.appkeys import NOW, STORE, WRITER
+from collector.http.appkeys import DEPLOYMENT, NOW, STORE, WRITER
 from collector.persist.tables import csp_totals
 from collector.rollup.retention import Retentions, purge
 from collector.serve.exporter import EXPORTER, collected
@@ -65,7 +65,7 @@ def data_of_every_kind(service: Service) -> None:
     post(service, "/api/v2/ingest/agent-stats", [{**ids, "stats": STATS}], **feed)
     workspace = {"id": "w", "name": "w", "owner_id": "u", "template_id": "t", "deleted": False, "latest_build": None}
     post(service, "/api/v2/ingest/workspaces", [workspace], **feed)
-    while 'collector_deployment_connection_latency_seconds{percentile="95"}' not in service.metrics():
+    while 'percentile="95"' not in service.metrics():
         pass
 
 
@@ -101,7 +101,7 @@ async def test_the_format_is_the_one_asked_for(inside: Inside) -> None:
 
 async def test_latency_comes_and_goes(inside: Inside) -> None:
     """The latency metric is absent until an agent reports one, and then is in seconds."""
-    name = 'collector_deployment_connection_latency_seconds{percentile="50"}'
+    name = f'collector_deployment_connection_latency_seconds{{deployment="{inside.app[DEPLOYMENT]}",percentile="50"}}'
     await ready(inside)
     assert name not in await inside.metrics()
 
