@@ -29,15 +29,16 @@ with `CODER_PROMETHEUS_ENABLE=false`, move it with `CODER_PROMETHEUS_ADDRESS`.
 
 Every label value comes from a closed list, from the names of your projects, or from the ids, organizations and templates of
 your deployments, of which there are at most 400. Of models and of tools, which have the names that logs give them, 40 are
-named and the rest is `other`. No host, URL or user name is ever a label of a `collector_*` metric.
+named and the rest is `other`. No host, URL or user name is ever a label of a `collector_*` metric, but the service's own
+address in `collector_build_info`.
 
 It comes as text (0.0.4) or as OpenMetrics (1.0), by what `Accept` would rather have, and compressed where `Accept-Encoding`
 names gzip. What it says of a deployment is of one snapshot. Violations, the use of AI models and what stands under Coder's
 names are read as often, each at a moment of its own that can be one refresh interval away; counters are those of the scrape.
 
 `/metrics/deployment` and `/metrics/replica` are the halves of it, on both addresses. What was collected is the same whichever
-replica is asked: scrape that half of one of them. How the service is doing every replica says of itself: scrape that half of
-each, and add them up.
+replica is asked: scrape that half of one of them, or of all and count it once, with `max without (instance, pod)`. How the
+service is doing every replica says of itself: scrape that half of each, and add them up.
 """
 
 COLLECTED = """
