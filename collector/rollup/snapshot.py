@@ -50,6 +50,10 @@ class Snapshot(msgspec.Struct, frozen=True):
         return self.source is Source.TELEMETRY
 
 
+Told = Mapping[str, Source]  # by deployment
+NOT_TOLD: Told = MappingProxyType({})
+
+
 class Snapshots:
     """Where the current snapshots are found; they are swapped whole, never changed. None before the first.
 
@@ -57,11 +61,11 @@ class Snapshots:
     the source of each deployment whose source is not to be found out.
     """
 
-    def __init__(self, current: Snapshot | None = None, *, said: Mapping[str, Source] = MappingProxyType({})) -> None:
+    def __init__(self, current: Snapshot | None = None, *, said: Told = NOT_TOLD) -> None:
         self.current = current
         self.said = dict(said)
         self.of: Mapping[str, Snapshot] = {} if current is None else {current.deployment: current}
-        self._told: Mapping[str, Source] = {}
+        self._told: Told = NOT_TOLD
         self._begun = self._shown = 0
 
     def begin(self) -> int:
@@ -69,22 +73,14 @@ class Snapshots:
         self._begun += 1
         return self._begun
 
-    def swap(
-        self,
-        built: Iterable[Snapshot],
-        default: str,
-        *,
-        told: Mapping[str, Source] = MappingProxyType({}),
-        number: int | None = None,
-    ) -> None:
+    def swap(self, built: Iterable[Snapshot], default: str, *, told: Told = NOT_TOLD, number: int = -1) -> None:
         """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said.
 
         What was built under a ``number`` is not shown any more once a later one is.
         """
-        if number is not None:
-            if number < self._shown:
-                return
-            self._shown = number
+        if -1 < number < self._shown:
+            return
+        self._shown = max(number, self._shown)
         self.of = {snapshot.deployment: snapshot for snapshot in built}
         self.current = self.of.get(default)
         self._told = told
