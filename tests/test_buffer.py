@@ -123,6 +123,7 @@ async def test_without_its_database_intake_goes_on(buffered: Inside) -> None:
     await until_counted(buffered, 21)
 
 
+@pytest.mark.slow
 async def test_without_its_stream_it_refuses_and_says_so(buffered: Inside, nats: NatsServer) -> None:
     """While no server of NATS answers, intake is 503 in words and not ready; both recover by themselves, nothing is doubled."""
     assert await brought(buffered) == 200
@@ -175,6 +176,7 @@ async def test_a_restored_database_catches_up(tmp_path: Path, nats: NatsServer) 
         await until_counted(collector, 5)
 
 
+@pytest.mark.slow
 async def test_a_full_stream_refuses(migrated_url: str, tmp_path: Path, nats: NatsServer) -> None:
     """What does not fit is answered 503 and not stored; what was acknowledged before stays."""
     async with collecting(migrated_url, tmp_path, nats, COLLECTOR_NATS_MAX_BYTES="1MB") as collector:

@@ -29,6 +29,8 @@ from tests.serve.state import ready
 from tests.service import ROOT
 from tests.test_journey import REPORT, STATS
 
+pytestmark = pytest.mark.slow
+
 PAYLOADS = ROOT / "tests/payloads/csp"
 NOW_MS = 1_768_384_800_000  # 2026-01-14T10:00:00Z
 # Filled by time, by what a service asks others, by a stream, or on PostgreSQL alone; tests/persist/test_moving.py fills all.

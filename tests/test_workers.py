@@ -144,6 +144,7 @@ def test_everything_else_is_answered_alike(crew: Service) -> None:
             assert len(found) == 1, (method, path, found)
 
 
+@pytest.mark.slow
 def test_one_limit_for_the_api(tmp_path: Path) -> None:
     """CODER_API_RATE_LIMIT is that of the service: whichever process an address comes to, it is counted in one place."""
     with crewed(tmp_path, CODER_API_RATE_LIMIT="10") as service, ExitStack() as stack:

@@ -65,6 +65,7 @@ def test_the_file_is_its_owners_alone(data: Path, tmp_path: Path, capsys: pytest
     assert capsys.readouterr().err == f"collector: {file} is there already: nothing is replaced.\n"
 
 
+@pytest.mark.slow
 def test_it_goes_through_a_pipe(data: Path, tmp_path: Path) -> None:
     """With - for a file nothing but the archive is on standard output, and a second process takes it from there."""
     new = tmp_path / "new"
@@ -89,6 +90,7 @@ def test_nothing_is_left_of_an_export_that_fails(tmp_path: Path, data: Path, cap
     assert "The database lacks " in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_named(data: Path) -> None:
     """A disk that takes no more ends the export in one line."""
     with Path("/dev/full").open("wb") as full:
@@ -122,6 +124,7 @@ def older(data: Path, file: Path) -> str:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+@pytest.mark.slow
 def test_an_older_export_is_brought_up_to_date(
     request: pytest.FixtureRequest, data: Path, tmp_path: Path, kind: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -164,6 +167,7 @@ def test_a_newer_export_is_refused(data: Path, tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_an_import_is_not_into_a_database_in_use(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Neither into one that a service holds, nor into one with rows, which then are named; both stay as they were."""
     file, held = tmp_path / "export.gz", tmp_path / "held"

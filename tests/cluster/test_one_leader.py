@@ -18,6 +18,8 @@ from tests.inside import Inside, running, running_beside
 from tests.postgres import PostgresServer
 from tests.serve.state import checks
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = {"CODER_AGENT_STATS_REFRESH_INTERVAL": "500ms", "COLLECTOR_LEASE_TTL": "10s"}
 QUICK = {"CODER_AGENT_STATS_REFRESH_INTERVAL": "1s", "COLLECTOR_LEASE_TTL": "1500ms"}
 LEADERS = {"snapshot", "retention", "noise"}

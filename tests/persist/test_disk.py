@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from collector.persist import disk
 from tests.service import run_service
 
 FREE, SIZE = "collector_data_filesystem_free_bytes", "collector_data_filesystem_size_bytes"
 
 
+@pytest.mark.slow
 def test_a_process_tells_of_its_disk(tmp_path: Path) -> None:
     """Once the cap was measured, the half of the replica says how large the file system is and that some of it is free."""
     with run_service(tmp_path) as service:

@@ -81,6 +81,7 @@ async def test_every_row_arrives(store: Store, target: Store, archive: bytes) ->
     assert await target.read(contents) == before
 
 
+@pytest.mark.slow
 async def test_what_was_moved_moves_on_unchanged(target: Store, archive: bytes) -> None:
     """Exported again, every table has the checksum that it had before."""
 
@@ -92,6 +93,7 @@ async def test_what_was_moved_moves_on_unchanged(target: Store, archive: bytes) 
     assert feet(await target.read(exported)) == feet(archive)
 
 
+@pytest.mark.slow
 async def test_new_rows_get_new_numbers(target: Store, archive: bytes) -> None:
     """After the import the database counts on from the highest number of each table that it numbers by itself."""
     await import_into(target, archive)
@@ -134,6 +136,7 @@ def test_no_table_is_forgotten(migrated_file: Path) -> None:
             assert known.index(key.column.table.name) < known.index(table.name)
 
 
+@pytest.mark.slow
 async def test_nobody_writes_or_sees_half_an_import(postgres: PostgresServer, migrated_template: str, tmp_path: Path) -> None:
     """While PostgreSQL is filled others read the empty tables, and a service that starts waits with its first row."""
     url = postgres.fresh_url(copy_of=migrated_template)
@@ -161,6 +164,7 @@ async def test_nobody_writes_or_sees_half_an_import(postgres: PostgresServer, mi
     assert postgres.psql(name, "SELECT count(*) FROM collector.meta").strip() == "3"
 
 
+@pytest.mark.slow
 async def test_only_an_empty_database_is_filled(target: Store, archive: bytes) -> None:
     """What is not empty is named, and nothing of it is touched."""
     await target.transact(lambda c: c.execute(text("INSERT INTO meta (key, value) VALUES ('first_start', '1')")))
@@ -207,6 +211,7 @@ DAMAGE: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.slow
 async def test_a_damaged_archive_leaves_nothing(target: Store, damage: str, tmp_path: Path, migrated_file: Path) -> None:
     """It is refused by name, the database is as empty as before, and a whole archive can be imported then."""
     change, words = DAMAGE[damage]

@@ -27,6 +27,8 @@ from tests.postgres import PostgresServer, start_postgres
 from tests.records import agent_report, workspace
 from tests.rollup.rows import add_project
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 8
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 WRITERS, ROUNDS, TOGETHER = 3, 8, 100  # two rounds of policies: as many as a project may have

@@ -107,6 +107,7 @@ async def test_a_fault_of_ours_is_not_passed_over(inside: Inside, monkeypatch: p
         assert response.status == 500
 
 
+@pytest.mark.slow
 async def test_postgresql_may_be_stopped(tmp_path: Path) -> None:
     """A real one, in the middle of it: the scrape succeeds, says what was refused meanwhile, and is of now when it is back."""
     with start_postgres(tmp_path / "postgres") as server:
