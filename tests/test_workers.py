@@ -98,6 +98,7 @@ def said(
         return answer.status, answer.read()
 
 
+@pytest.mark.slow
 def test_both_processes_take_intake(crew: Service) -> None:
     """Reports and rows are taken by either and each counted once, and the service's own metrics are of both."""
     pids = crew.process.pid, worker_of(crew)
@@ -116,6 +117,7 @@ def test_both_processes_take_intake(crew: Service) -> None:
     assert crew.sample("collector_http_requests_total", route="/api/v2/ingest/agent-stats", status="200") == CONNECTIONS
 
 
+@pytest.mark.slow
 def test_everything_else_is_answered_alike(crew: Service) -> None:
     """Pages, the API, what is refused and what is unknown: over many connections there is one answer to each."""
     token = {"Coder-Session-Token": crew.admin_token}
