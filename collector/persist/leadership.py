@@ -175,11 +175,13 @@ class Leadership:
         if epoch is None:
             self._epoch = found.epoch
             BEGUN.inc()
-            log.info("this process leads", lease=self._claim.name, epoch=found.epoch, holder=self.holder)
+            told = log.debug if self._claim.alone else log.info  # who is alone leads anyway
+            told("this process leads", lease=self._claim.name, epoch=found.epoch, holder=self.holder)
             self._begun()
 
     def _end(self, why: str) -> None:
-        log.warning("this process leads no more", lease=self._claim.name, epoch=self._epoch, why=why)
+        told = log.debug if self._claim.alone else log.warning
+        told("this process leads no more", lease=self._claim.name, epoch=self._epoch, why=why)
         self._epoch = None
         ENDED.inc()
         self._ended()
