@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.figures import keep, machine
 from benchmarks.servers import HERE, Load, Server, bare, collector, load
 
 RESULTS = HERE / "results.json"
-README = HERE / "README.md"
 ROUNDS, SECONDS, WARM_SECONDS = 5, 5, 2
 
 
@@ -97,7 +94,6 @@ def _spread(ratios: list[float]) -> str:
 
 
 def _keep(results: list[Comparison], text: str) -> None:
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
     figures = [
         {
             "connections": r.connections,
@@ -108,11 +104,8 @@ def _keep(results: list[Comparison], text: str) -> None:
         }
         for r in results
     ]
-    RESULTS.write_text(json.dumps({"machine": machine, "single_reports": figures}, indent=2) + "\n")
-    begin, end = "<!-- figures -->\n", "<!-- end -->"
-    page = README.read_text()
-    head, tail = page.partition(begin)[0], page.partition(end)[2]
-    README.write_text(f"{head}{begin}{machine}\n\n{text}\n{end}{tail}")
+    RESULTS.write_text(json.dumps({"machine": machine(), "single_reports": figures}, indent=2) + "\n")
+    keep("figures", text)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,6 @@ import asyncio
 import http.client
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,12 +23,12 @@ from urllib.parse import quote, urlsplit
 
 import uvloop
 
+from benchmarks.figures import keep
 from benchmarks.fleet import fill
 from collector.cli.pauses import short_pauses
 from collector.http.auth import TOKEN_NAME
 from tests.inside import Inside, running
 
-README = Path(__file__).resolve().parent / "README.md"
 ROUNDS = 20
 PAGES = (
     "/",
@@ -72,7 +71,7 @@ def main() -> int:
         text = _table(uvloop.run(_measured(Path(directory))))
     print(text)
     if args.write:
-        _keep(text)
+        keep("pages", text)
     return 0
 
 
@@ -118,14 +117,6 @@ def _table(asked: Sequence[Asked]) -> str:
         p95 = statistics.quantiles(taken, n=20, method="inclusive")[-1]
         lines.append(f"| {path} | {size / 1e3:.0f} | {statistics.median(taken):.0f} ms | {p95:.0f} ms | {max(taken):.0f} ms |")
     return "\n".join(lines)
-
-
-def _keep(text: str) -> None:
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    begin, end = "<!-- pages -->\n", "<!-- end of pages -->"
-    page = README.read_text()
-    head, tail = page.partition(begin)[0], page.partition(end)[2]
-    README.write_text(f"{head}{begin}{machine}\n\n{text}\n{end}{tail}")
 
 
 if __name__ == "__main__":

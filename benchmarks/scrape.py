@@ -14,7 +14,6 @@ import asyncio
 import http.client
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -27,13 +26,13 @@ from urllib.parse import urlsplit
 
 import uvloop
 
+from benchmarks.figures import keep
 from benchmarks.fleet import AGENTS, fill
 from collector.cli.pauses import short_pauses
 from collector.serve.exposition import Format
 from collector.wire.clock import wall_clock
 from tests.inside import Inside, running
 
-README = Path(__file__).resolve().parent / "README.md"
 SECONDS, APART = 90, 0.25
 OPTIONS = {
     "COLLECTOR_CODER_METRICS": "true",
@@ -74,7 +73,7 @@ def main() -> int:
         text = _table(*uvloop.run(_measured(Path(directory), args.seconds)))
     print(text)
     if args.write:
-        _keep(text)
+        keep("scrape", text)
     return 0
 
 
@@ -147,14 +146,6 @@ def _table(scrapes: list[Scrapes], lateness: list[Lateness]) -> str:
     lines += ["", "| event loop | held up at most | 999 of 1,000 times at most |", "|---|---|---|"]
     lines += [f"| {when} | {most:.1f} ms | {p999:.1f} ms |" for when, most, p999 in lateness]
     return "\n".join(lines)
-
-
-def _keep(text: str) -> None:
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
-    begin, end = "<!-- scrape -->\n", "<!-- end of scrape -->"
-    page = README.read_text()
-    head, tail = page.partition(begin)[0], page.partition(end)[2]
-    README.write_text(f"{head}{begin}{machine}\n\n{text}\n{end}{tail}")
 
 
 if __name__ == "__main__":

@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.figures import keep, machine
 from benchmarks.servers import HERE, Load, Server, bare, collector, load
 from tests.nats import start_nats
 from tests.postgres import start_postgres
 
-README, RESULTS = HERE / "README.md", HERE / "ways.json"
+RESULTS = HERE / "ways.json"
 CONNECTIONS, ROUNDS, SECONDS, WARM_SECONDS = 64, 3, 3, 2
 
 
@@ -126,13 +124,9 @@ def _table(measured: list[Measured]) -> str:
 
 
 def _keep(measured: list[Measured], text: str) -> None:
-    machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
     rows = [{"server": m.server, "way": m.way.words, "rounds": [each._asdict() for each in m.rounds]} for m in measured]
-    RESULTS.write_text(json.dumps({"machine": machine, "measured": rows}, indent=2) + "\n")
-    begin, end = "<!-- ways -->\n", "<!-- end of ways -->"
-    page = README.read_text()
-    head, tail = page.partition(begin)[0], page.partition(end)[2]
-    README.write_text(f"{head}{begin}{machine}\n\n{text}\n{end}{tail}")
+    RESULTS.write_text(json.dumps({"machine": machine(), "measured": rows}, indent=2) + "\n")
+    keep("ways", text)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ alternate; rates are told as found.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import shutil
 import statistics
 import sys
@@ -23,13 +21,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.servers import HERE, collector, cpu_seconds, load
+from benchmarks.figures import keep
+from benchmarks.servers import collector, cpu_seconds, load
 from tests.postgres import free_port
 
-README = HERE / "README.md"
 ROUNDS, SECONDS, WARM_SECONDS = 7, 5, 2
 CONNECTIONS = (64, 256)
-BEGIN, END = "<!-- workers -->\n", "<!-- end of workers -->"
 
 
 class Load(NamedTuple):
@@ -68,9 +65,7 @@ def main() -> int:
     text = "\n".join([HEAD, *rows])
     print(text)
     if args.write:
-        machine = f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.strftime('%Y-%m-%d', time.gmtime())}"
-        page = README.read_text()
-        README.write_text(f"{page.partition(BEGIN)[0]}{BEGIN}{machine}\n\n{text}\n{END}{page.partition(END)[2]}")
+        keep("workers", text)
     return 0
 
 

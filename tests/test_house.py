@@ -140,7 +140,7 @@ def test_no_file_names_where_it_was_made(pattern: re.Pattern[str]) -> None:
     [
         (MACHINE_PATH, "path: /" + "home/jane/collector"),
         (MACHINE_PATH, "#!/" + "root/.venv/bin/python"),
-        (REGISTRY, "--index-url pypi" + ".org/simple"),
+        (REGISTRY, "from: PyPI" + ".org"),
         (REGISTRY, "image: GHCR" + ".io/somebody/something"),
         (DOWNLOAD, '"resolved": "' + "https:" + '//example.test/left-pad-1.0.0.tgz"'),
     ],
