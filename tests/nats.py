@@ -24,20 +24,19 @@ class _Ports(NamedTuple):
 class NatsServer:
     """One server that can be ended and started again on the same ports and files."""
 
-    def __init__(self, name: str, directory: Path, ports: _Ports, routes: Sequence[int], password: str = "") -> None:
+    def __init__(self, name: str, directory: Path, ports: _Ports, routes: Sequence[int], settings: str) -> None:
         self.name, self._directory, self._ports = name, directory, ports
         self.url = f"nats://127.0.0.1:{ports.client}"
         directory.mkdir(parents=True, exist_ok=True)
         self._config = directory / "nats.conf"
-        allowed = f"authorization {{ user: ada, password: {password} }}\n" if password else ""
-        self._config.write_text(self._settings(routes) + allowed, encoding="utf-8")
+        self._config.write_text(f"{self._settings(routes)}{settings}\n", encoding="utf-8")
         self._process: subprocess.Popen[bytes] | None = None
 
     def _settings(self, routes: Sequence[int]) -> str:
         urls = ", ".join(f'"nats://127.0.0.1:{port}"' for port in routes)
         cluster = f'cluster {{ name: test, listen: "127.0.0.1:{self._ports.cluster}", routes: [{urls}] }}\n' if routes else ""
         return (
-            f'server_name: {self.name}\nlisten: "127.0.0.1:{self._ports.client}"\nmax_payload: 8MB\n{cluster}'
+            f'server_name: {self.name}\nlisten: "127.0.0.1:{self._ports.client}"\n{cluster}'
             f'jetstream {{ store_dir: "{self._directory / "jetstream"}", sync_interval: always }}\n'
         )
 
@@ -61,11 +60,11 @@ class NatsServer:
 
 
 @contextmanager
-def start_nats(directory: Path, *, servers: int = 1, password: str = "") -> Iterator[list[NatsServer]]:
-    """That many servers on loopback, which end with the block; with a ``password`` only ada may use them."""
+def start_nats(directory: Path, *, servers: int = 1, settings: str = "max_payload: 8MB") -> Iterator[list[NatsServer]]:
+    """That many servers on loopback with further ``settings``, which end with the block."""
     ports = [_Ports(free_port(), free_port()) for _ in range(servers)]
     routes = [each.cluster for each in ports] if servers > 1 else []
-    started = [NatsServer(f"n{number}", directory / f"n{number}", each, routes, password) for number, each in enumerate(ports)]
+    started = [NatsServer(f"n{number}", directory / f"n{number}", each, routes, settings) for number, each in enumerate(ports)]
     try:
         for server in started:
             server.start()

@@ -12,9 +12,11 @@ from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from structlog.testing import capture_logs
 
 from collector.buffer import BUFFER
 from collector.http.appkeys import CREDENTIALS, WRITER
+from tests import messages
 from tests.inside import Inside, running, running_beside
 from tests.nats import NatsServer, start_nats
 from tests.stalling import StallingStore
@@ -28,6 +30,12 @@ REPORT = {
         "blocked-uri": "https://cdn.example/lib.js",
     }
 }
+BODY = {
+    "documentURL": "https://shop.example/",
+    "effectiveDirective": "script-src-elem",
+    "blockedURL": "https://cdn.example/a.js",
+}
+NKEY = "UDPYNTHCYKINYHSW2GB35VU2GXPXQXMV2HPXPDHDDEBU4WXWOZTFI6CW"  # the public half of a pair that nobody has
 AGENT = {
     "agent_id": "2f1e8f0e-6f0a-4f5e-9a55-0c3c2b1f7a11",
     "workspace_id": "f0a7c4a4-9a3b-4f6e-8f7d-1a2b3c4d5e6f",
@@ -114,7 +122,7 @@ async def test_without_its_database_intake_goes_on(buffered: Inside) -> None:
     assert [await brought(buffered) for _ in range(20)] == [200] * 20
 
     async def is_known() -> bool:
-        return not writer.works
+        return not writer.works and (await buffered.metrics())["collector_stream_oldest_seconds"] > 0
 
     await until(is_known)
     status, found = await checks(buffered)
@@ -181,12 +189,14 @@ async def test_a_full_stream_refuses(migrated_url: str, tmp_path: Path, nats: Na
     """What does not fit is answered 503 and not stored; what was acknowledged before stays."""
     async with collecting(migrated_url, tmp_path, nats, COLLECTOR_NATS_MAX_BYTES="1MB") as collector:
         body = json.dumps({"csp-report": {**REPORT["csp-report"], "document-uri": f"https://shop.example/{'cart-' * 200}"}})
-        details: set[str] = set()
+        details, accepted = set[str](), 0
         async with asyncio.timeout(60):
             while not details:
                 answers = await asyncio.gather(*(collector.post(collector.csp_path, body) for _ in range(50)))
+                accepted += sum(status == 200 for status, _ in answers)
                 details = {answer["detail"] for status, answer in answers if status == 503}
         assert details == {"The stream is at its COLLECTOR_NATS_MAX_BYTES."}
+        await until_counted(collector, accepted)
 
 
 async def test_what_cannot_be_read_holds_nothing_up(buffered: Inside, nats: NatsServer) -> None:
@@ -198,3 +208,31 @@ async def test_what_cannot_be_read_holds_nothing_up(buffered: Inside, nats: Nats
     assert await brought(buffered) == 200
     await until_counted(buffered, 1)
     assert (await buffered.metrics())["collector_stream_unreadable_total"] >= 1
+
+
+async def test_what_is_too_large_for_nats_is_told(migrated_url: str, tmp_path: Path) -> None:
+    """It is refused with the reason, and the stream goes on for everybody else."""
+    with start_nats(tmp_path / "nats", settings="max_payload: 32KB") as (nats,):
+        async with collecting(migrated_url, tmp_path, nats) as collector:
+            large = messages.full_snapshot(workspaces=[messages.workspace(number) for number in range(500)])
+            headers = messages.headers(collector.secrets.feed_key)
+            status, answer = await collector.post("/snapshot", large, **headers)
+            assert (status, answer["detail"]) == (503, "It is larger than the max_payload of NATS.")
+            assert (await checks(collector))[0] == 200
+            reports = [{"type": "csp-violation", "age": 0, "url": "https://shop.example/", "body": BODY}] * 200
+            assert (await collector.post(collector.csp_path, json.dumps(reports)))[0] == 200
+            await until_counted(collector, 200)
+
+
+async def test_credentials_that_cannot_be_read_are_told(tmp_path: Path) -> None:
+    """The log says so once, and the service refuses until the file is there."""
+    options = {"COLLECTOR_NATS_CREDENTIALS": str(tmp_path / "none.creds"), "COLLECTOR_SUBMIT_TIMEOUT": "1s"}
+    with (
+        start_nats(tmp_path / "nats", settings=f"authorization {{ users: [{{ nkey: {NKEY} }}] }}") as (nats,),
+        capture_logs() as logged,
+    ):
+        async with running("sqlite", tmp_path, COLLECTOR_NATS_URL=nats.url, **options) as collector:
+            assert await brought(collector) == 503
+    told = [entry for entry in logged if entry["event"] == "NATS fails" and entry["log_level"] == "warning"]
+    assert len(told) == 1
+    assert "none.creds" in told[0]["error"]

@@ -43,15 +43,15 @@ class AppliedMessages:
         """Up to here everything is applied and no longer noted; 0 when nothing is."""
         return self._known(connection)[1]
 
-    def is_missing_any(self, connection: Connection, begin: int, until: int) -> bool:
-        """Whether one of the messages from ``begin`` to ``until`` is not applied.
+    def state(self, connection: Connection, begin: int, until: int) -> tuple[int, bool]:
+        """The floor, and whether one of the messages from ``begin`` to ``until`` is not applied.
 
         When all of them are acknowledged, the database is older than that.
         """
         stream, floor = self._known(connection)
         below = max(floor, begin - 1)
         noted = select(func.count()).where(_applied.stream == stream, _applied.number > below, _applied.number <= until)
-        return until - below > (connection.scalar(noted) or 0)
+        return floor, until - below > (connection.scalar(noted) or 0)
 
     def prune(self, connection: Connection, until: int) -> None:
         """Let ``floor`` stand for everything up to ``until``, all of which were acknowledged and are applied."""

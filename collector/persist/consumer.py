@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 import structlog
 from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from prometheus_client import Counter, Gauge
 
-from collector.persist.engine import Store
-from collector.persist.jetstream import FAILURES, JetStream, StreamFails, number_of
+from collector.persist.engine import Store, storage_failed
+from collector.persist.jetstream import FAILURES, JetStream, Position, StreamFails, number_of
 from collector.persist.writer import Writer
 from collector.wire.errors import Overloaded
 from collector.wire.messages import UnknownVersion, Unreadable, records_of
@@ -48,6 +50,7 @@ class Consumer:
 
     def __init__(self, stream: JetStream, writer: Writer, store: Store, *, now: Callable[[], int]) -> None:
         self._stream, self._writer, self._store, self._now = stream, writer, store, now
+        self._delivered: deque[Msg] = deque()
         self._in_hand: dict[int, Msg] = {}  # by number, as delivered last
         self._storing: set[asyncio.Task[None]] = set()
         self._task: asyncio.Task[None] | None = None
@@ -70,35 +73,39 @@ class Consumer:
 
     async def _run(self) -> None:
         await self._stream.ready.wait()
-        self._writer.applied = self._stream.applied
         while True:
+            self._writer.applied = self._stream.applied
             try:
-                await self._pull(await self._subscription())
+                await self._deliver()
             except (*FAILURES, StreamFails) as error:
                 log.info("the stream delivers nothing", error=repr(error))
-            except Exception:  # whatever it was, the consumer goes on
-                log.exception("the consumer failed")
+            except Exception as error:
+                if not storage_failed(error):  # the consumer goes on all the same
+                    log.exception("the consumer failed")
             await asyncio.sleep(PAUSE_S)
 
-    async def _subscription(self) -> JetStreamContext.PullSubscription:
-        assert self._writer.applied is not None  # noqa: S101 — set before
+    async def _deliver(self) -> None:
+        await self._look()  # before anything is asked of the database, which may be away
+        assert self._writer.applied is not None  # noqa: S101 — the stream is there
         begin = await self._store.read(self._writer.applied.floor) + 1
-        return await self._stream.consumer(begin)
+        subscription = await self._stream.consumer(begin)
+        try:
+            while not await self._is_behind():
+                await self._pull(subscription)
+        finally:
+            with suppress(*FAILURES):
+                await subscription.unsubscribe()
 
     async def _pull(self, subscription: JetStreamContext.PullSubscription) -> None:
-        while True:
-            if time.monotonic() - self._looked >= LOOK_EVERY_S and await self._look():
-                return
-            if not self._writer.has_room or self._writer.failure.since is not None:
-                await asyncio.sleep(PAUSE_S)  # it stays where it is, and safe
-                continue
-            try:
-                messages = await subscription.fetch(AT_ONCE, timeout=WAIT_S)
-            except TimeoutError:
-                continue
-            for each in messages:
-                self._take(each)
-            await asyncio.sleep(0)
+        writer = self._writer
+        if not writer.has_room or not writer.works or writer.refusing:
+            await asyncio.sleep(PAUSE_S)  # it stays where it is, and safe
+        elif self._delivered:
+            self._take(self._delivered.popleft())
+            await asyncio.sleep(0)  # it is in the queue
+        else:
+            with suppress(TimeoutError):
+                self._delivered.extend(await subscription.fetch(AT_ONCE, timeout=WAIT_S))
 
     def _take(self, message: Msg) -> None:
         number = number_of(message)
@@ -134,7 +141,8 @@ class Consumer:
         for refusal in await self._writer.submit(records, message=number):
             log.error("the store refuses a record of a message", number=number, error=refusal.error)
         APPLIED.inc()
-        await self._in_hand[number].ack()
+        with suppress(*FAILURES):  # it comes again then, and is known
+            await self._in_hand[number].ack()
 
     async def _later(self, number: int) -> None:
         try:
@@ -142,20 +150,27 @@ class Consumer:
         except FAILURES:
             log.debug("a message comes again when its time is over", number=number)
 
-    async def _look(self) -> bool:
-        """See how far everybody is; whether the consumer has to begin anew, because the database is older than that."""
+    async def _is_behind(self) -> bool:
+        """Look from time to time; whether the consumer begins anew, for the database is older than what was acknowledged."""
+        if time.monotonic() - self._looked < LOOK_EVERY_S:
+            return False
+        position, applied = await self._look(), self._writer.applied
+        if applied is None or not self._writer.works:
+            return False
+        first, done = position.first, position.acknowledged
+        floor, missing = await self._store.read(lambda connection: applied.state(connection, first, done))
+        if missing:
+            log.warning("the database is older than what was acknowledged: the stream is read again", until=done)
+            await self._stream.begin_anew()
+        elif done > floor:
+            await self._writer.write(lambda connection: applied.prune(connection, done))
+        return missing
+
+    async def _look(self) -> Position:
+        """How far everybody is, which the metrics tell also while the database is away."""
         self._looked = time.monotonic()
-        applied = self._writer.applied
         position = await self._stream.position()
         PENDING.set(position.pending)
         oldest = await self._stream.received_at(position.acknowledged + 1) if position.pending else None
         OLDEST.set(max(0.0, self._now() / 1000 - oldest) if oldest is not None else 0)
-        if applied is None or self._writer.failure.since is not None:
-            return False
-        first, done = position.first, position.acknowledged
-        if await self._store.read(lambda connection: applied.is_missing_any(connection, first, done)):
-            log.warning("the database is older than what was acknowledged: the stream is read again", until=done)
-            await self._stream.begin_anew()
-            return True
-        await self._writer.write(lambda connection: applied.prune(connection, done))
-        return False
+        return position

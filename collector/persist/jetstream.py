@@ -7,7 +7,7 @@ oldest, would lose what was acknowledged. https://docs.nats.io/nats-concepts/jet
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -43,6 +43,10 @@ class StreamFull(Exception):
     """It is at its limit: the message is not stored."""
 
 
+class TooLarge(Exception):
+    """The server takes no message of this size."""
+
+
 class StreamOptions(NamedTuple):
     """Where the servers are, and what the stream on them is like. ``credentials`` is the path of a .creds file, or ""."""
 
@@ -59,7 +63,6 @@ class Position(NamedTuple):
     first: int  # message that is still there
     acknowledged: int  # up to here all of them are
     pending: int  # messages not acknowledged, delivered or not
-    redelivered: int
 
 
 class JetStream:
@@ -70,6 +73,8 @@ class JetStream:
         self._client = Client()
         self._context: JetStreamContext | None = None
         self._task: asyncio.Task[None] | None = None
+        self._closed = asyncio.Event()  # set when the client has given up
+        self._told = ""  # the last error that was logged as a warning
         self.ready = asyncio.Event()
         self.applied: AppliedMessages | None = None
 
@@ -85,7 +90,7 @@ class JetStream:
 
     def start(self) -> None:
         """Begin to connect. Needs a running event loop."""
-        self._task = asyncio.create_task(self._set_up(), name="jetstream")
+        self._task = asyncio.create_task(self._keep_up(), name="jetstream")
 
     async def close(self) -> None:
         """Send what is unsent, and end the connection."""
@@ -97,27 +102,46 @@ class JetStream:
                 await self._client.flush(timeout=2)
             await self._client.close()
 
-    async def _set_up(self) -> None:
+    async def _keep_up(self) -> None:
+        """Connect and set the stream up, and again whenever the client has given up for good."""
+        while True:
+            try:
+                await self._connect()
+                await self._set_up()
+                await self._closed.wait()
+            except Exception as error:  # noqa: BLE001 — a server without a leader, a faulty file: whatever it was, it may pass
+                await self._note(error)
+            await asyncio.sleep(RETRY_S)
+
+    async def _connect(self) -> None:
+        if self._context is not None and not self._client.is_closed:
+            return  # it connects again by itself
+        self._client, self._context, self._closed = Client(), None, asyncio.Event()
+        on_close = _setting(self._closed)
         await self._client.connect(
             list(self._options.servers),
             name="collector",
             max_reconnect_attempts=-1,  # also at the start: it goes on until a server answers
             reconnect_time_wait=RETRY_S,  # type: ignore[arg-type] # seconds, whole or not
-            error_cb=_note_error,
+            error_cb=self._note,
             disconnected_cb=_note_disconnect,
+            closed_cb=on_close,
             user_credentials=self._options.credentials or None,
         )
         self._context = self._client.jetstream(timeout=2 * RETRY_S)
-        while True:
-            try:
-                created = await self._made(self._context)
-                break
-            except FAILURES as error:  # a server that has just started knows of no stream before it has a leader
-                log.info("the stream is not there yet", error=repr(error))
-                await asyncio.sleep(RETRY_S)
+
+    async def _set_up(self) -> None:
+        created = await self._made(self._given())
         self.applied = AppliedMessages(self._options.name, int(created.timestamp() * 1000))
+        self._told = ""
         self.ready.set()
         log.info("the stream is there", stream=self._options.name, created_at=created.isoformat())
+
+    async def _note(self, error: Exception) -> None:
+        """One warning for an error that comes again and again."""
+        words = f"{type(error).__name__}: {error}"  # with the path, which a repr leaves out
+        (log.debug if words == self._told else log.warning)("NATS fails", error=words)
+        self._told = words
 
     async def _made(self, context: JetStreamContext) -> datetime:
         name, wanted = self._options.name, self._config()
@@ -149,6 +173,7 @@ class JetStream:
 
         Raises:
             StreamFull: it is not stored.
+            TooLarge: neither, nor will it ever be.
             StreamFails: nobody knows; try again with the same ``id_``.
         """
         if self._context is None or not self.ready.is_set():
@@ -159,7 +184,7 @@ class JetStream:
         except APIError as error:
             raise StreamFull(str(error)) if error.err_code == FULL else StreamFails(repr(error)) from error
         except MaxPayloadError as error:
-            raise StreamFull(f"the server takes no message of {len(content)} bytes, see its max_payload") from error
+            raise TooLarge(f"{len(content)} bytes") from error
         except FAILURES as error:
             raise StreamFails(repr(error)) from error
 
@@ -188,10 +213,14 @@ class JetStream:
     async def position(self) -> Position:
         """How far the consumer is now."""
         context, name = self._given(), self._options.name
-        consumer, stream = await context.consumer_info(name, CONSUMER), await context.stream_info(name)
+        stream = await context.stream_info(name)
+        try:
+            consumer = await context.consumer_info(name, CONSUMER)
+        except NotFoundError:  # nothing was delivered yet
+            return Position(stream.state.first_seq, 0, stream.state.messages)
         floor = consumer.ack_floor.stream_seq if consumer.ack_floor is not None else 0
         pending = (consumer.num_pending or 0) + (consumer.num_ack_pending or 0)
-        return Position(stream.state.first_seq, floor, pending, consumer.num_redelivered or 0)
+        return Position(stream.state.first_seq, floor, pending)
 
     async def received_at(self, number: int) -> float | None:
         """When message ``number`` came, in seconds since the epoch; None when it is gone."""
@@ -211,8 +240,11 @@ def number_of(message: Msg) -> int:
     return int(message.metadata.sequence.stream)
 
 
-async def _note_error(error: Exception) -> None:
-    log.debug("nats", error=repr(error))
+def _setting(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def set_() -> None:
+        event.set()
+
+    return set_
 
 
 async def _note_disconnect() -> None:

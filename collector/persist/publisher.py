@@ -20,10 +20,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
+import structlog
 from prometheus_client import Counter, Histogram
 
 from collector.persist.failure import Failure
-from collector.persist.jetstream import JetStream, StreamFails, StreamFull
+from collector.persist.jetstream import JetStream, StreamFails, StreamFull, TooLarge
 from collector.persist.submission import Refused, weight_of
 from collector.wire.errors import Overloaded
 from collector.wire.messages import message, parcel
@@ -40,6 +41,9 @@ PUBLISHED = Counter("collector_stream_published", "Messages that the stream ackn
 FAILED = Counter("collector_stream_failed_publishes", "Attempts at a message that the stream did not acknowledge.")
 SECONDS = (0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 PUBLISH_SECONDS = Histogram("collector_stream_publish_seconds", "Time to the acknowledgement of a message.", buckets=SECONDS)
+
+
+log = structlog.get_logger(__name__)
 
 
 class _Waiting:
@@ -105,7 +109,7 @@ class Publisher:
             raise Refused.STOPPING.counted(weight)
         if not self.has_room:
             raise Refused.QUEUE_FULL.counted(weight)
-        contents = _parcels(records, max(MESSAGE_BYTES, self._stream.max_payload - FRAME_BYTES))
+        contents = _parcels(records, self._stream.max_payload - FRAME_BYTES)
         waiting = _Waiting(len(contents), weight, self._clock() + self._submit_timeout)
         self._queue.extend(_Parcel(content, waiting) for content in contents)
         self.queue_depth += weight
@@ -137,8 +141,8 @@ class Publisher:
 
     def _take(self) -> list[_Parcel]:
         taken: list[_Parcel] = []
-        size = 0
-        while self._queue and (not taken or size + len(self._queue[0].content) <= MESSAGE_BYTES):
+        size, most = 0, min(MESSAGE_BYTES, self._stream.max_payload - FRAME_BYTES)
+        while self._queue and (not taken or size + len(self._queue[0].content) <= most):
             taken.append(self._queue.popleft())
             size += len(taken[-1].content)
         return taken
@@ -154,6 +158,10 @@ class Publisher:
         while True:
             try:
                 await self._stream.publish(content, id_=id_, timeout=min(ACK_TIMEOUT_S, max(0.1, deadline - self._clock())))
+            except TooLarge:  # of these alone: the stream works
+                log.warning("NATS takes no message of this size, see its max_payload", bytes=len(content))
+                self._refuse(parcels, Refused.TOO_LARGE)
+                return
             except StreamFull as error:
                 self.failure.note(error)
                 self._refuse(parcels, Refused.STREAM_FULL)
@@ -178,7 +186,7 @@ class Publisher:
                 each.of.done.set_result(None)
 
     def _refuse(self, parcels: list[_Parcel], reason: Refused) -> None:
-        if not self._closing and (self._probe is None or self._probe.done()):
+        if not self._closing and self.failure.since is not None and (self._probe is None or self._probe.done()):
             self._probe = asyncio.create_task(self._look_after())
         for each in parcels:
             if not each.of.done.done():
@@ -191,7 +199,7 @@ class Publisher:
             await asyncio.sleep(PROBE_EVERY_S)
             try:
                 await self._stream.publish(message([]), id_=uuid.uuid4().hex, timeout=ACK_TIMEOUT_S)
-            except (StreamFails, StreamFull) as error:
+            except (StreamFails, StreamFull, TooLarge) as error:
                 self.failure.note(error)
             else:
                 self.failure.end()

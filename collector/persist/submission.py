@@ -19,7 +19,7 @@ ROWS_AS_ONE = 20
 REFUSED = Counter(
     "collector_refused_reports",
     "Reports and rows answered with 503, none of them promised to be stored: `queue_full`, `store_fails`, `store_full`,"
-    " `stream_fails`, `stream_full` or `stopping`.",
+    " `stream_fails`, `stream_full`, `too_large` or `stopping`.",
     ["reason"],
 )
 
@@ -31,6 +31,7 @@ class Refused(enum.Enum):
     STORE_FAILS = "The report could not be stored.", "The store does not answer."
     STORE_FULL = "The store is full.", "It is over COLLECTOR_MAX_STORE_BYTES."
     STREAM_FAILS = "The report could not be stored.", "NATS JetStream does not acknowledge it."
+    TOO_LARGE = "The report could not be stored.", "It is larger than the max_payload of NATS."
     STREAM_FULL = "Too much is waiting to be stored.", "The stream is at its COLLECTOR_NATS_MAX_BYTES."
     STOPPING = "The service is stopping.", ""
 

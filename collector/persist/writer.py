@@ -128,13 +128,14 @@ class Writer:
             Overloaded: nothing was stored, because the queue is full, the store fails, or the service is stopping.
         """
         weight = weight_of(records)
+        told = weight if message is None else 0  # who brought a message has had his answer
         if self._closing:
-            raise Refused.STOPPING.counted(weight)
+            raise Refused.STOPPING.counted(told)
         if self.refusing:
-            raise Refused.STORE_FULL.counted(weight)
-        # The last one taken may overshoot the limit, or a large body would never find its whole place free under traffic.
+            raise Refused.STORE_FULL.counted(told)
+        # The last one taken may overshoot the limit, or a large body would never find its whole place free.
         if not self.has_room:
-            raise Refused.QUEUE_FULL.counted(weight)
+            raise Refused.QUEUE_FULL.counted(told)
         done: asyncio.Future[tuple[Refusal, ...]] = asyncio.get_running_loop().create_future()
         deadline = self._clock() + self._submit_timeout if message is None else math.inf
         self._queue.append(Submission(records, weight, deadline, done, message))
@@ -274,8 +275,7 @@ class Writer:
 
         Nobody is told so while COMMIT may have gone through: then the batch is looked for, and waits if that fails too.
         """
-        now = self._clock()
-        late = {s for s in (*batch, *self._queue) if self._closing or s.deadline <= now}
+        late = {s for s in (*batch, *self._queue) if self._closing or s.deadline <= self._clock()}
         if self._in_doubt and not late.isdisjoint(batch):
             stored = await self._is_stored()
             if stored:
@@ -285,7 +285,7 @@ class Writer:
                 late.difference_update(batch)
         for submission in late:
             self.queue_depth -= submission.weight
-            refused = Refused.STORE_FAILS.counted(submission.weight)  # also where its caller has gone
+            refused = Refused.STORE_FAILS.counted(submission.weight if submission.message is None else 0)
             if not submission.done.done():
                 submission.done.set_exception(refused)
         self._queue = deque(s for s in self._queue if s not in late)

@@ -52,10 +52,10 @@ async def test_below_what_is_acknowledged_nothing_is_kept(store: Store) -> None:
 async def test_an_older_database_is_known_by_what_it_misses(store: Store) -> None:
     """A message that was acknowledged and is not applied says so; one that the stream has dropped does not."""
     await store.transact(partial(STREAM.fresh, numbers=[3, 4, 6]))
-    assert not await store.read(partial(STREAM.is_missing_any, begin=3, until=4))
-    assert await store.read(partial(STREAM.is_missing_any, begin=1, until=4))
-    assert await store.read(partial(STREAM.is_missing_any, begin=3, until=6))
-    assert not await store.read(partial(STREAM.is_missing_any, begin=7, until=6))
+    assert await store.read(partial(STREAM.state, begin=3, until=4)) == (0, False)
+    assert await store.read(partial(STREAM.state, begin=1, until=4)) == (0, True)
+    assert await store.read(partial(STREAM.state, begin=3, until=6)) == (0, True)
+    assert await store.read(partial(STREAM.state, begin=7, until=6)) == (0, False)
 
 
 async def test_a_message_is_stored_once_however_often_it_comes(store: Store) -> None:

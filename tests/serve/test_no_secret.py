@@ -134,7 +134,7 @@ def test_no_secret_leaves_the_service(tmp_path: Path, request: pytest.FixtureReq
 @pytest.mark.slow
 def test_no_secret_of_the_stream_leaves_the_service(tmp_path: Path) -> None:
     """Neither while NATS takes the password in its URL, nor when it is away, does anybody get to see it."""
-    with start_nats(tmp_path / "nats", password=MARKER) as (nats,):
+    with start_nats(tmp_path / "nats", settings=f"authorization {{ user: ada, password: {MARKER} }}") as (nats,):
         url = nats.url.replace("nats://", f"nats://ada:{MARKER}@")
         with talking(tmp_path, COLLECTOR_NATS_URL=url, COLLECTOR_SUBMIT_TIMEOUT="1s") as running:
             service = running.service
