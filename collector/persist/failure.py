@@ -11,6 +11,15 @@ from collector.persist.isolation import words
 
 FAILED_COMMITS = Counter("collector_failed_commits", "Transactions that the store refused and that were tried again.")
 
+# What SQLite says, and what of it anybody may know: neither paths nor statements.
+KNOWN = {
+    "disk is full": "The disk is full.",
+    "readonly": "The database is read-only.",
+    "disk I/O error": "The disk fails.",
+    "malformed": "The database is damaged.",
+    "locked": "The database is locked.",
+}
+
 log = structlog.get_logger(__name__)
 
 
@@ -28,6 +37,11 @@ class Failure:
         self._of, self._attempts = of, attempts
         self.since: float | None = None  # by the clock; None while the store works
         self.words = ""  # of the last error, not for the public
+
+    @property
+    def said(self) -> str:
+        """What the public is told of the last error; empty when it is none that we know."""
+        return next((public for words, public in KNOWN.items() if words in self.words), "")
 
     def note(self, error: Exception) -> None:
         """A transaction failed, and not by the fault of what was to be stored."""

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, select
 
 from collector.persist.engine import insert
 from collector.persist.statements import Statement
 from collector.persist.tables import writer_marks
+
+T = TypeVar("T")
 
 
 def _marking(dialect: str) -> Any:
@@ -55,6 +58,15 @@ class Marker:
         """Write something small, to see whether the store takes it; what is noted stays noted."""
         row = {"writer": self._writer, "batch": 0, "at": time.time_ns() // 1_000_000}
         _PROBE.execute(connection, row)
+
+    def proving(self, work: Callable[[Connection], T]) -> Callable[[Connection], T]:
+        """``work`` with a probe before it: what changes nothing commits on a full disk as well, and proves nothing."""
+
+        def both(connection: Connection) -> T:
+            self.probe(connection)
+            return work(connection)
+
+        return both
 
     def is_marked(self, connection: Connection, batch: int) -> bool:
         """Whether ``batch``, or a later one, is noted."""

@@ -40,10 +40,11 @@ class Refused(enum.Enum):
         """Its name in the metric."""
         return self.name.lower()
 
-    def counted(self, weight: int) -> Overloaded:
-        """The error to raise, counted for all of ``weight`` reports and rows."""
+    def counted(self, weight: int, detail: str = "") -> Overloaded:
+        """The error to raise, with more ``detail`` when there is any, counted for all of ``weight`` reports and rows."""
         REFUSED.labels(self.reason).inc(weight)
-        return Overloaded(*self.value)
+        message, usual = self.value
+        return Overloaded(message, detail or usual)
 
 
 for _refused in Refused:

@@ -192,7 +192,7 @@ class Writer:
 
     async def _do(self, work: Callable[[Connection], T], done: asyncio.Future[T]) -> None:
         try:
-            result = await self._store.transact(work)
+            result = await self._store.transact(work if self.works else self._marker.proving(work))
         except Exception as error:  # noqa: BLE001 — it belongs to whoever asked for the work
             if storage_failed(error):
                 self.failure.note(error)
@@ -277,15 +277,15 @@ class Writer:
         """
         late = {s for s in (*batch, *self._queue) if self._closing or s.deadline <= self._clock()}
         if self._in_doubt and not late.isdisjoint(batch):
-            stored = await self._is_stored()
-            if stored:
+            if stored := await self._is_stored():
                 self._answer(batch)
                 return []
             if stored is None and not self._closing:
                 late.difference_update(batch)
         for submission in late:
             self.queue_depth -= submission.weight
-            refused = Refused.STORE_FAILS.counted(submission.weight if submission.message is None else 0)
+            told = submission.weight if submission.message is None else 0
+            refused = Refused.STORE_FAILS.counted(told, self.failure.said)
             if not submission.done.done():
                 submission.done.set_exception(refused)
         self._queue = deque(s for s in self._queue if s not in late)

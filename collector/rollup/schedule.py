@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import enum
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,8 @@ from collector.persist.lease import NotLeader
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_RETRY = timedelta(milliseconds=100)
 LAST_RETRY = timedelta(minutes=1)
+LOOK_EVERY_S = 1.0  # at the clock
+STEPPED_S = 2.0  # by which a clock was put back; what is less, it was slewed
 
 log = structlog.get_logger(__name__)
 
@@ -76,13 +79,23 @@ class Schedule:
         jobs: what to run, each with a name of its own.
         clock: milliseconds since the epoch, for ``last_success_at``.
         leads: whether this process leads; :meth:`begin_to_lead` and :meth:`cease_to_lead` say when that changes.
+        wall: the system's clock, by which the runs are due.
     """
 
-    def __init__(self, jobs: Sequence[Job], *, clock: Callable[[], int], leads: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        *,
+        clock: Callable[[], int],
+        leads: Callable[[], bool] = lambda: True,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
         self.facts = {job.name: JobFacts() for job in jobs}
         self.jobs = jobs
         self._clock = clock
         self._leads = leads
+        self._wall = wall
+        self._watch: asyncio.Task[None] | None = None
         self._running: dict[asyncio.Task[None], Job] = {}
         self._cut_off: set[asyncio.Task[None]] = set()
         self._stopping = False
@@ -98,6 +111,19 @@ class Schedule:
             trigger = Turns(job.every) if job.by is By.LEADER else IntervalTrigger(seconds=job.every.total_seconds())
             self._scheduler.add_job(self._run, trigger, [job], id=job.name, next_run_time=datetime.now(UTC))
         self._scheduler.start()
+        self._watch = asyncio.create_task(self._follow_the_clock(), name="clock")
+
+    async def _follow_the_clock(self) -> None:
+        """Run every job now when the clock was put back: by it the next runs would be as much later as it was put back."""
+        loop = asyncio.get_running_loop()
+        ahead = self._wall() - loop.time()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            before, ahead = ahead, self._wall() - loop.time()
+            if before - ahead > STEPPED_S:
+                log.warning("The clock was put back", seconds=round(before - ahead))
+                for job in self.jobs:
+                    self._scheduler.modify_job(job.name, next_run_time=datetime.now(UTC))
 
     def begin_to_lead(self) -> None:
         """Run the leader's jobs now and from now on."""
@@ -125,6 +151,8 @@ class Schedule:
     async def stop(self, limit: timedelta = timedelta(seconds=10)) -> None:
         """Begin no further run, give those under way until ``limit`` to end, and cancel what still runs then."""
         self._stopping = True
+        if self._watch is not None:
+            self._watch.cancel()
         self._scheduler.pause()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=limit.total_seconds())

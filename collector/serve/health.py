@@ -52,8 +52,9 @@ def _queue(sink: Sink) -> Check:
 
 
 def _store(app: web.Application) -> Iterator[Check]:
-    works = app[WRITER].works
-    yield Check("store", works, "the last commit succeeded" if works else "commits fail")
+    writer = app[WRITER]
+    why = f": {writer.failure.said}" if writer.failure.said else ""
+    yield Check("store", writer.works, "the last commit succeeded" if writer.works else f"commits fail{why}")
     yield Check("space", app[CAP].state is not StoreState.CLOSED, app[CAP].state.value)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -198,3 +199,19 @@ async def test_stop_right_after_start(runs: Runs, caplog: pytest.LogCaptureFixtu
 
     assert caplog.records == []
     assert schedule.facts["work"].runs == 0
+
+
+async def test_a_clock_that_is_put_back_stops_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the new time the next run would be an hour later than it should: it is made now."""
+    monkeypatch.setattr("collector.rollup.schedule.LOOK_EVERY_S", 0.0)
+    runs, hour = Runs(), 3_600.0
+    put_back = [0.0]
+    schedule = Schedule([Job("work", runs, HOUR)], clock=lambda: NOW, wall=lambda: time.time() - put_back[0])
+    schedule.start()
+    (await runs.begun.get()).set_result(None)
+    await until(partial(has_run, schedule.facts["work"], 1))
+    put_back[0] = hour
+    async with asyncio.timeout(10):
+        (await runs.begun.get()).set_result(None)
+    await schedule.stop()
+    assert runs.most_at_once == 1
