@@ -7,13 +7,16 @@ import uuid
 from collections.abc import Callable
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from collector.http import meter
 from collector.http.forwarded import Asked, asked_at
-from collector.http.guard import RATE
+from collector.http.guard import CALLER, RATE
 from collector.http.signature import signature
+from collector.wire.identity import User
+
+READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 OWN: web.RequestKey[dict[str, str]] = web.RequestKey("own", dict)
 
@@ -60,6 +63,17 @@ def _note(request: web.Request, status: int, seconds: float) -> None:
     meter.SECONDS.labels(route).observe(seconds)
     # The route's own pattern, not the path: a path may hold a name, and its query a key.
     log.debug("request handled", route=route, method=request.method, status=status, milliseconds=round(seconds * 1000, 3))
+    caller = request.get(CALLER)
+    if isinstance(caller, User) and request.method not in READING:
+        # What people do to the service is told with their name, without their words: bodies may hold secrets.
+        log.info(
+            "act", user=caller.username, role=caller.role, route=route, method=request.method, status=status, of=_of(request)
+        )
+
+
+def _of(request: web.Request) -> str:
+    """What of its kind the request was about: the values in its path, ids and names, as they were sent."""
+    return "/".join(request.match_info.values())
 
 
 def route_label(request: web.Request) -> str:

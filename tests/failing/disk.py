@@ -147,7 +147,7 @@ class Disk:
     def sync(self, file: str) -> int:
         if not self.writable:
             return FAILS_TO_SYNC
-        time.sleep(self.sync_s)
+        time.sleep(self.sync_s)  # as a slow disk does
         self.turns.wait()
         if self.honest:
             self.events.append(Synced(file))

@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from structlog.testing import capture_logs
 
 from collector.routes import ROUTES
+from tests.inside import Inside
 from tests.service import ROOT, Service, run_service
 
 FAILED = re.compile(r"request failed .*path=/api/v2/csp/violations .*?request_id=(\S+)")
@@ -55,3 +57,21 @@ def test_counts_of_intake_begin_at_zero(tmp_path: Path) -> None:
         for status in (200, 400, 429, 500, 503):
             assert f'collector_http_requests_total{{method="POST",route="{route}",status="{status}"}} 0.0\n' in text
     assert len(routes) == 7
+
+
+REPORT = json.dumps({"csp-report": {"document-uri": "https://shop.example/", "blocked-uri": "inline"}})
+AGENT = json.dumps({"workspace": "billing", "user": "grace", "template": "docker", "name": "main"})
+
+
+async def test_what_people_do_is_told_with_their_name(inside: Inside) -> None:
+    """Each act of a user who may is a line of the log; what only reads, what is refused, and what browsers bring is none."""
+    member = {"Coder-Session-Token": await inside.token("member")}
+    with capture_logs() as logged:
+        await inside.get("/api/v2/projects")
+        await inside.post(inside.csp_path, REPORT)
+        made = await inside.post("/api/v2/agents", AGENT, **inside.owner)
+        refused = await inside.post("/api/v2/agents", AGENT, **member)
+
+    assert (made[0], refused[0]) == (201, 403)
+    told = [(line["user"], line["route"], line["status"]) for line in logged if line["event"] == "act"]
+    assert told == [("admin", "/api/v2/agents", 201)]
