@@ -71,11 +71,6 @@ REMOVALS = (
         *("persist/lease.py", "key_share=True)) is None:", "key_share=True)) is None and False:"),
         "tests/persist/test_lease.py",
     ),
-    Removal(
-        "a drain at the end",
-        *("persist/writer.py", "            await self._task\n", "            self._task.cancel()\n"),
-        "tests/test_service.py::test_a_signal_drains",
-    ),
 )
 
 
