@@ -20,12 +20,10 @@ from collector.entrance import VERSION
 from collector.http import meter
 from collector.http.access import INTAKE, Access
 from collector.http.appkeys import (
-    AI_USE,
     BUDGET,
     BUILD_INFO,
     CANARY_AT,
     CAP,
-    COUNTED,
     CREDENTIALS,
     DEPLOYMENT,
     LEADERSHIP,
@@ -44,7 +42,7 @@ from collector.http.front import Door
 from collector.http.guard import Guard
 from collector.http.observe import observing
 from collector.ingest import aibridge, csp
-from collector.jobs import CANARY, CERTIFICATES, ROWS, jobs
+from collector.jobs import CANARY, CERTIFICATES, ROWS, TURNS, jobs, turns
 from collector.outbound import canary, updatecheck
 from collector.pages import session
 from collector.pages.page import PAGES, Pages
@@ -59,16 +57,14 @@ from collector.persist.meta import FirstSecrets, deployment_id, first_start, own
 from collector.persist.partitions import make_ahead
 from collector.persist.projects import ensure_browser_key
 from collector.persist.writer import Writer
-from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.prices import PriceList
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
-from collector.rollup.violation_counts import CountedViolations
 from collector.routes import ROUTES
 from collector.serve import aibridge as aibridge_usage
 from collector.serve import config, exporter, openapi
-from collector.serve.last_read import LastRead
+from collector.serve.collected import Chosen
 from collector.serve.latency import LATENCY, Latency
 from collector.wire.clock import wall_clock
 from collector.wire.errors import InvalidOption
@@ -82,15 +78,10 @@ GUARD: web.AppKey[Guard] = web.AppKey("guard", Guard)
 SHARED = (
     STORE,
     WRITER,
-    SNAPSHOTS,
     SCHEDULE,
     LEADERSHIP,
-    CAP,
-    NOISE,
     NOW,
-    AI_USE,
     CANARY_AT,
-    COUNTED,
     exporter.EXPORTER,
     exporter.GATHERED,
 )
@@ -120,7 +111,6 @@ async def create_app(
     app[config.ANSWER] = config.answer(deployment_config(loaded))
     app[LATENCY] = _latency(settings, store)
     await telemetry.prepare(app, settings)
-    app[exporter.EXPORTER], app[COUNTED] = exporter.Exporter(LastRead(store, now=now)), CountedViolations()
     app[SNAPSHOTS], app[CAP] = Snapshots(said=settings.sources), StoreCap(settings.max_store_bytes)
     await _set_up_aibridge(app, settings, prices)
     await _set_up_canary(app, settings)
@@ -132,6 +122,8 @@ async def create_app(
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer
     app[LEADERSHIP] = _leadership(settings, app)
+    app[exporter.EXPORTER] = exporter.Exporter(_chosen(settings, app, prices))
+    app[TURNS] = turns(settings, app)
     app[SCHEDULE] = Schedule(list(jobs(settings, app, checker)), clock=now, leads=lambda: app[LEADERSHIP].leads)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(
@@ -224,8 +216,13 @@ def _latency(settings: Settings, store: Store) -> Latency:
     return Latency(store, time.monotonic, good_for=refresh.total_seconds(), threshold=threshold.total_seconds())
 
 
+def _chosen(settings: Settings, app: web.Application, prices: PriceList | None) -> Chosen:
+    currency = prices.currency if prices else ""
+    return Chosen(app[NOISE].rules, currency, settings.max_store_bytes, upkeep.wanted(settings))
+
+
 async def _set_up_aibridge(app: web.Application, settings: Settings, prices: PriceList | None) -> None:
-    app[aibridge_usage.PRICES], app[AI_USE] = aibridge_usage.Prices(prices), RecentUse(prices)
+    app[aibridge_usage.PRICES] = aibridge_usage.Prices(prices)
     app[aibridge.AIBRIDGE] = aibridge.Aibridge(
         secret=await app[STORE].transact(service_secret),
         enabled=settings.aibridge_enabled,
@@ -270,7 +267,6 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
         yield
         await schedule.stop()
         await app[LEADERSHIP].stop()
-    await app[exporter.EXPORTER].last_read.close()
     await upkeep.last_flush(app[ROWS], app[STORE])
     await app[STORE].close()
 

@@ -15,9 +15,7 @@ from aiohttp import web
 from collector import telemetry, upkeep
 from collector.config.settings import Settings
 from collector.http.appkeys import (
-    AI_USE,
     CAP,
-    COUNTED,
     CREDENTIALS,
     DEPLOYMENT,
     LEADERSHIP,
@@ -32,10 +30,13 @@ from collector.http.tls import Certificates
 from collector.outbound import canary, updatecheck
 from collector.persist import disk
 from collector.persist.csp import CspRows
+from collector.rollup.moment import Asked
 from collector.rollup.retention import purge
 from collector.rollup.schedule import By, Job
 from collector.rollup.store_cap import StoreState
 from collector.rollup.turns import Turns
+from collector.serve.aibridge import PRICES
+from collector.serve.exporter import EXPORTER
 
 NOTE_USE_EVERY = timedelta(seconds=30)  # "last used" is exact to the hour
 CAP_EVERY = timedelta(seconds=10)
@@ -46,6 +47,7 @@ FOLLOW_EVERY = timedelta(seconds=10)
 SHOW_IN_PARTS = 6  # of the interval: so far behind the leader's may what another replica shows be
 
 ROWS: web.AppKey[CspRows] = web.AppKey("csp_rows", CspRows)
+TURNS: web.AppKey[Turns] = web.AppKey("turns", Turns)
 CERTIFICATES: web.AppKey[Certificates] = web.AppKey("certificates", Certificates)  # when HTTPS is served
 CANARY: web.AppKey[canary.Canary] = web.AppKey("canary", canary.Canary)  # unless it is off
 
@@ -63,11 +65,8 @@ def jobs(settings: Settings, app: web.Application, checker: updatecheck.Checker)
     async def keep_house() -> None:
         await purge(lead, upkeep.retentions(settings), now=now())
 
-    turns = _turns(app, interval)
-    yield Job("snapshot", turns.build, interval, By.LEADER)
-    yield Job("shown snapshots", turns.follow, max(interval / SHOW_IN_PARTS, MS), By.EVERY)
-    yield Job("violation counts", lambda: app[COUNTED].read(store, now=now), interval, By.EVERY)
-    yield Job("ai use", lambda: app[AI_USE].read(store, now=now), interval, By.EVERY)
+    yield Job("snapshot", app[TURNS].build, interval, By.LEADER)
+    yield Job("shown snapshots", app[TURNS].follow, max(interval / SHOW_IN_PARTS, MS), By.EVERY)
     yield Job("credentials", app[CREDENTIALS].refresh, timedelta(seconds=REFRESH_KEYS_S), By.EVERY)
     yield Job("token use", lambda: app[CREDENTIALS].note_use(write), NOTE_USE_EVERY, By.EVERY)
     if CERTIFICATES in app:
@@ -84,18 +83,21 @@ def jobs(settings: Settings, app: web.Application, checker: updatecheck.Checker)
         # Each answers from what it knows; the store keeps all but the first from asking.
         yield Job("update check", checker.check, updatecheck.EVERY, By.EVERY)
     yield from upkeep.alerting(settings, store, lead, now=now)
-    yield from upkeep.coder_metrics(settings, app)
+    yield from upkeep.forwarding(settings, app)
     yield from upkeep.polling(settings, lead, app[SNAPSHOTS], now=now)
 
 
-def _turns(app: web.Application, interval: timedelta) -> Turns:
+def turns(settings: Settings, app: web.Application) -> Turns:
+    """This replica's part in the snapshots, and in the metrics that are read with them."""
     leadership = app[LEADERSHIP]
     return Turns(
         app[STORE],
         leadership.write,
         app[SNAPSHOTS],
         app[DEPLOYMENT],
+        app[EXPORTER],
+        asked=Asked(app[PRICES].list, coder=settings.coder_metrics),
         now=app[NOW],
-        interval_ms=interval // MS,
+        interval_ms=settings.agent_stat_refresh_interval // MS,
         epoch=lambda: leadership.epoch,
     )

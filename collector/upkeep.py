@@ -12,7 +12,7 @@ from aiohttp import web
 
 from collector.config.noise_rules import noise_rules
 from collector.config.settings import Settings
-from collector.http.appkeys import AGENT_METRICS, DEPLOYMENT, IDENTITIES, NOW, SNAPSHOTS, STORE
+from collector.http.appkeys import AGENT_METRICS, DEPLOYMENT, IDENTITIES, NOW, SNAPSHOTS
 from collector.normalize.filters import NoiseFilter
 from collector.normalize.identity import NOBODY, Identities, UserIdentity
 from collector.normalize.rejudge import Rejudge, digests
@@ -23,7 +23,6 @@ from collector.outbound.workspace_groups import COUNT_EVERY, WorkspaceCounter
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
 from collector.persist.leadership import Write
-from collector.rollup.coder_metrics import coder_moment
 from collector.rollup.noise import begin_rejudging, rejudge
 from collector.rollup.retention import Retentions
 from collector.rollup.schedule import By, Job
@@ -102,21 +101,26 @@ def alerting(settings: Settings, store: Store, write: Write, *, now: Callable[[]
     yield Job("alerts", partial(tell, webhook, store.read, write, now=now, random=random.random), ALERT_EVERY, By.LEADER)
 
 
-def coder_metrics(settings: Settings, app: web.Application) -> Iterator[Job]:
-    """The job that makes the metrics under Coder's names, when they are asked for: as often as snapshots."""
-    if settings.coder_metrics:
-        wanted = Wanted(settings.prometheus_collect_agent_stats, settings.prometheus_aggregate_agent_stats_by)
-        yield Job("coder metrics", partial(make_coder_metrics, app, wanted), settings.agent_stat_refresh_interval, By.EVERY)
+def wanted(settings: Settings) -> Wanted | None:
+    """Which metrics under Coder's names are served; None: none is."""
+    by = settings.prometheus_aggregate_agent_stats_by
+    return Wanted(settings.prometheus_collect_agent_stats, by) if settings.coder_metrics else None
 
 
-async def make_coder_metrics(app: web.Application, wanted: Wanted) -> None:
-    """Make what is wanted of them, and let the exporter serve it."""
+def forwarding(settings: Settings, app: web.Application) -> Iterator[Job]:
+    """The job that serves what agents send of themselves to this replica, with the metrics under Coder's names."""
+    which = wanted(settings)
+    if which is not None:
+        yield Job("agent metrics", partial(forward, app, which), settings.agent_stat_refresh_interval, By.EVERY)
+
+
+async def forward(app: web.Application, which: Wanted) -> None:
+    """Let the exporter serve what is current of it; nothing of that is in the store."""
     now, current, identities = app[NOW](), app[SNAPSHOTS].current, app[IDENTITIES]
-    # No label of theirs tells deployments apart, so they are of one: the one that answers when nobody names one.
+    # No label tells deployments apart, so they are of one: the one that answers when nobody names one.
     deployment = app[DEPLOYMENT] if current is None else current.deployment
-    moment = await app[STORE].read(partial(coder_moment, deployment=deployment, now=now))
     sent = [(agent, series) for agent, series in app[AGENT_METRICS].current(now) if agent.deployment == deployment]
-    await app[EXPORTER].keep_coder(moment, sent, wanted, partial(_username, identities))
+    await app[EXPORTER].forward(sent, which, partial(_username, identities))
 
 
 def _username(identities: Identities, agent: Agent) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -95,15 +96,24 @@ class Service:
             text: bytes = response.read()
         return text.decode()
 
+    def counted(self) -> str:
+        """The same, once what is in the store now is in a snapshot."""
+        asked_at = time.time()
+        deadline = time.monotonic() + READY_WITHIN
+        while True:
+            scraped_at, text = time.time(), self.metrics()
+            age = re.search(r"^collector_metrics_age_seconds (.+)$", text, re.MULTILINE)
+            if age is not None and scraped_at - float(age[1]) > asked_at:
+                return text
+            assert time.monotonic() < deadline, self.log
+
     def sample(self, name: str, **labels: str) -> float:
         """The sum of what Prometheus would scrape as ``name`` with at least these labels."""
-        families = text_string_to_metric_families(self.metrics())
-        return sum(
-            sample.value
-            for family in families
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return summed(self.metrics(), name, **labels)
+
+    def total(self, name: str, **labels: str) -> float:
+        """The same of what the store holds now."""
+        return summed(self.counted(), name, **labels)
 
     def answers(self, method: str, **labels: str) -> float:
         """How many requests of ``method`` browsers' reports came with, by any answer or by those of one ``status``."""
@@ -124,6 +134,16 @@ class Service:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"the service was not ready within {READY_WITHIN} s:\n{self.log}")
             time.sleep(0.05)  # it is another process: whether it is ready can only be asked
+
+
+def summed(text: str, name: str, **labels: str) -> float:
+    """The sum of the samples that are called ``name`` and have at least these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 def environment(data: Path, **options: str) -> dict[str, str]:

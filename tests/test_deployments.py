@@ -12,9 +12,6 @@ import pytest
 from aiohttp.test_utils import TestServer
 
 from collector.http.appkeys import DEPLOYMENT as OWN
-from collector.http.appkeys import NOW as CLOCK
-from collector.http.appkeys import SNAPSHOTS, STORE, WRITER
-from collector.rollup.snapshot import refresh
 from tests import messages
 from tests.inside import Inside, running
 from tests.outbound.coder import DEPLOYMENT, INTERVAL_MS, TOKEN, Clock, Coder, workspace
@@ -35,8 +32,7 @@ class Two(NamedTuple):
 
     async def refreshed(self) -> None:
         """Build the snapshots now."""
-        app = self.inside.app
-        await refresh(app[STORE], app[WRITER].write, app[SNAPSHOTS], app[OWN], now=app[CLOCK], interval_ms=INTERVAL_MS)
+        await self.inside.roll_up()
 
     async def source(self, deployment: str) -> str:
         """What the stats of ``deployment`` are made from."""

@@ -9,21 +9,20 @@ import pytest
 
 from collector.config.options import OPTIONS
 from collector.config.reference import reference as config_reference
-from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
-from collector.rollup.snapshot import refresh
 from collector.routes import ROUTES
 from collector.serve.metrics_reference import reference as metrics_reference
 from collector.serve.reference import reference as api_reference
 from tests.inside import running
+from tests.serve.state import ready
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 async def test_metrics_are_those_of_the_exporter(tmp_path: Path) -> None:
     """docs/metrics.md names every metric of a running service with its type, and no other."""
-    async with running("sqlite", tmp_path) as inside:
-        app = inside.app
-        await refresh(app[STORE], app[WRITER].write, app[SNAPSHOTS], app[DEPLOYMENT], now=app[NOW], interval_ms=30_000)
+    async with running("sqlite", tmp_path, COLLECTOR_CODER_METRICS="true") as inside:
+        await ready(inside)
+        await inside.roll_up()
         async with inside.client.get(inside.prometheus_url) as response:
             exported = re.findall(r"^# TYPE (collector_\w+) (\w+)$", await response.text(), re.MULTILINE)
 

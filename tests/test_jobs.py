@@ -11,7 +11,7 @@ from tests.inside import running
 
 LEADERS = {"snapshot", "retention", "noise", "alerts", "upstream 0", "upstream 0 workspaces"}
 EVERYBODYS = {
-    *("shown snapshots", "violation counts", "ai use", "coder metrics"),  # what a replica answers from
+    *("shown snapshots", "agent metrics"),  # what a replica answers from
     *("credentials", "token use", "certificates", "erasures", "canary", "cap", "facets", "update check"),  # about itself
 }
 NOBODY = "http://127.0.0.1:9"

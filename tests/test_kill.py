@@ -119,4 +119,4 @@ async def test_five_power_cuts_lose_nothing_acknowledged(tmp_path: Path) -> None
         assert tally.sent - tally.acknowledged <= KILLS * CLIENTS
         assert found == VIOLATIONS
         assert tally.acknowledged <= total <= tally.sent
-        assert exported(await asyncio.to_thread(service.metrics)) == total
+        assert exported(await asyncio.to_thread(service.counted)) == total

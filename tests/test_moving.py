@@ -13,13 +13,12 @@ import pytest
 from sqlalchemy import Connection, func, select
 
 from collector.__main__ import main
-from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import STORE
 from collector.persist.accounts import user_by_name
 from collector.persist.engine import open_store
 from collector.persist.members import set_members
 from collector.persist.projects import project_by_name
 from collector.persist.tables import csp_days, csp_hours, csp_minutes, csp_totals, violations
-from collector.rollup.snapshot import refresh
 from tests import messages
 from tests.aibridge import SERVER_JSON
 from tests.inside import Inside, running
@@ -121,12 +120,6 @@ async def administer(inside: Inside) -> dict[str, str]:
     return {"agent": agent["token"], "member": member, "shop": path}
 
 
-async def rolled_up(inside: Inside) -> None:
-    """The next snapshot, without waiting for its turn."""
-    app = inside.app
-    await refresh(app[STORE], app[WRITER].write, app[SNAPSHOTS], app[DEPLOYMENT], now=app[NOW], interval_ms=30_000)
-
-
 async def rows_of(url: str) -> Contents:
     """Every row at ``url``."""
     store = open_store(url)
@@ -153,7 +146,7 @@ async def test_everything_arrives(database_url: str, other_url: str, tmp_path: P
     async with running(database_url, old, clock, COLLECTOR_AIBRIDGE_STORE_PROMPTS="true") as inside:
         secrets = inside.secrets
         given = await fill(inside)
-        await rolled_up(inside)
+        await inside.roll_up()
     # Stopped, for what follows reports at a distance is written then.
     async with running(database_url, old, clock, COLLECTOR_AIBRIDGE_STORE_PROMPTS="true") as inside:
         inside.secrets = secrets

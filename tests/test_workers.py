@@ -177,7 +177,7 @@ async def test_a_worker_is_killed(crew: Service) -> None:
     assert tally.refused == []
     assert tally.acknowledged <= total <= tally.sent
     assert tally.sent - tally.acknowledged <= 2 * CLIENTS
-    assert exported(await asyncio.to_thread(crew.metrics)) == total
+    assert exported(await asyncio.to_thread(crew.counted)) == total
     assert worker_of(crew) != killed
 
 

@@ -16,11 +16,9 @@ from collector.persist.leadership import Leadership
 from collector.persist.sink import Sink
 from collector.persist.writer import Writer
 from collector.rollup.agentmetrics import AgentMetrics
-from collector.rollup.aibridge_recent import RecentUse
 from collector.rollup.schedule import Schedule
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.store_cap import StoreCap
-from collector.rollup.violation_counts import CountedViolations
 from collector.wire.deployment import SshConfig
 from collector.wire.general import BuildInfo, UpdateCheck
 
@@ -30,8 +28,6 @@ SINK: web.AppKey[Sink] = web.AppKey("sink", object)  # type: ignore[arg-type]  #
 CREDENTIALS: web.AppKey[Credentials] = web.AppKey("credentials", Credentials)
 BUDGET: web.AppKey[Budget] = web.AppKey("budget", Budget)
 SNAPSHOTS: web.AppKey[Snapshots] = web.AppKey("snapshots", Snapshots)
-COUNTED: web.AppKey[CountedViolations] = web.AppKey("counted", CountedViolations)
-AI_USE: web.AppKey[RecentUse] = web.AppKey("ai_use", RecentUse)
 CAP: web.AppKey[StoreCap] = web.AppKey("cap", StoreCap)
 SCHEDULE: web.AppKey[Schedule] = web.AppKey("schedule", Schedule)
 LEADERSHIP: web.AppKey[Leadership] = web.AppKey("leadership", Leadership)

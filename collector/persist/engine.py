@@ -160,7 +160,7 @@ class SqliteStore:
 
     async def size_bytes(self) -> int:
         """Pages in use, times their size."""
-        return await self.read(_sqlite_used_bytes)
+        return await self.read(used_bytes)
 
     async def close(self) -> None:
         """Close the readers, then the writer on its own thread."""
@@ -224,7 +224,11 @@ def _sqlite_readers(path: Path) -> AsyncEngine:
     return engine
 
 
-def _sqlite_used_bytes(connection: Connection) -> int:
+def used_bytes(connection: Connection) -> int:
+    """What ``Store.size_bytes`` counts, for who is reading anyway."""
+    if connection.dialect.name != "sqlite":
+        return int(connection.exec_driver_sql(_POSTGRES_USED, (SCHEMA,)).scalar_one())
+
     def pragma(name: str) -> int:
         return int(connection.exec_driver_sql(f"PRAGMA {name}").scalar_one())
 
@@ -273,15 +277,11 @@ class PostgresStore:
 
     async def size_bytes(self) -> int:
         """Tables with their indexes and long values."""
-        return await self.read(_postgres_used_bytes)
+        return await self.read(used_bytes)
 
     async def close(self) -> None:
         """Close the pool."""
         await self._engine.dispose()
-
-
-def _postgres_used_bytes(connection: Connection) -> int:
-    return int(connection.exec_driver_sql(_POSTGRES_USED, (SCHEMA,)).scalar_one())
 
 
 # PostgreSQL hardly ever gives pages of a table back, so by the size of its files a store that retention has emptied would

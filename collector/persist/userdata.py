@@ -16,6 +16,8 @@ from collector.persist.aibridge_tables import (
 )
 from collector.persist.aibridge_tables import aibridge_totals as totals
 from collector.persist.engine import insert
+from collector.persist.secure_delete import overwritten
+from collector.persist.shown import forget_metrics
 from collector.persist.tables import agents, workspaces
 from collector.persist.telemetry_tables import agent_tokens, erased_users, inventory
 from collector.wire.inventory import InventoryKind
@@ -42,20 +44,11 @@ def erase(connection: Connection, ids: frozenset[str], *, nobody: str) -> int:
     agents' numbers and what its interceptions used stay, and are ``nobody``'s. What it typed as a name for a workspace
     stays too: the id is all that says whose it is.
     """
-    if connection.dialect.name != "sqlite":
-        return _executed(connection, ids, nobody)
-    # SQLite otherwise leaves what was deleted in the file, for whoever looks at its bytes.
-    connection.exec_driver_sql("PRAGMA secure_delete = ON")
-    try:
-        return _executed(connection, ids, nobody)
-    finally:
-        connection.exec_driver_sql("PRAGMA secure_delete = OFF")
-
-
-def _executed(connection: Connection, ids: frozenset[str], nobody: str) -> int:
-    aibridge_totals.take_turn(connection)
-    changed = sum(connection.execute(statement).rowcount for statement in _erasing(ids, nobody))
-    return changed + aibridge_totals.hand_over(connection, ids, nobody=nobody)
+    with overwritten(connection):
+        aibridge_totals.take_turn(connection)
+        changed = sum(connection.execute(statement).rowcount for statement in _erasing(ids, nobody))
+        forget_metrics(connection)
+        return changed + aibridge_totals.hand_over(connection, ids, nobody=nobody)
 
 
 def _erasing(ids: frozenset[str], nobody: str) -> Iterator[UpdateBase]:

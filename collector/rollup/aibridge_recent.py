@@ -1,4 +1,4 @@
-"""What AI models were used for lately: read from the rows every so often, kept in memory, and handed to the exporter.
+"""What AI models were used for lately: read from the rows with each snapshot, and told by the exporter.
 
 These are windows that move, and what comes late is in the next reading: an old log that is read in shows where it belongs,
 or nowhere. The sums that only grow are in ``aibridge_totals.py``.
@@ -14,7 +14,6 @@ import msgspec
 from sqlalchemy import Connection, Select, func, select
 
 from collector.persist.aibridge_tables import aibridge_interceptions, aibridge_token_usages, aibridge_tool_usages
-from collector.persist.engine import Store
 from collector.rollup.prices import NOTHING, Cost, PriceList, cost
 from collector.wire.aibridge import KINDS, PARTS, Tokens
 
@@ -76,22 +75,9 @@ class Recent(NamedTuple):
     cut: Cut = Cut()
 
 
-class RecentUse:
-    """The newest reading, one :class:`Recent` a window; empty before the first."""
-
-    def __init__(self, prices: PriceList | None) -> None:
-        self.currency = prices.currency if prices else ""
-        self.current: tuple[Recent, ...] = ()
-        self._prices = prices
-
-    async def read(self, store: Store, *, now: Callable[[], int]) -> None:
-        """Read all windows, as of one moment."""
-        at = now()
-        self.current = await store.read(
-            lambda connection: tuple(
-                recent(connection, window, since=at - span, until=at, prices=self._prices) for window, span in WINDOWS.items()
-            )
-        )
+def recent_use(connection: Connection, *, now: int, prices: PriceList | None) -> tuple[Recent, ...]:
+    """All windows that end at ``now`` (ms)."""
+    return tuple(recent(connection, window, since=now - span, until=now, prices=prices) for window, span in WINDOWS.items())
 
 
 def recent(

@@ -46,7 +46,7 @@ class Job(NamedTuple):
     by: By = By.EVERY
 
 
-class Turns(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+class TurnTrigger(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
     """The multiples of ``every`` since the epoch."""
 
     def __init__(self, every: timedelta) -> None:
@@ -108,7 +108,7 @@ class Schedule:
     def start(self) -> None:
         """Run every job now and from now on. Needs a running event loop."""
         for job in self.jobs:
-            trigger = Turns(job.every) if job.by is By.LEADER else IntervalTrigger(seconds=job.every.total_seconds())
+            trigger = TurnTrigger(job.every) if job.by is By.LEADER else IntervalTrigger(seconds=job.every.total_seconds())
             self._scheduler.add_job(self._run, trigger, [job], id=job.name, next_run_time=datetime.now(UTC))
         self._scheduler.start()
         self._watch = asyncio.create_task(self._follow_the_clock(), name="clock")

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, RowMapping, select
 
 from collector.persist.deployments import note_deployment, reporting, told_of
-from collector.persist.engine import Store, insert
-from collector.persist.shown import Key, note_shown
+from collector.persist.engine import insert
 from collector.persist.tables import snapshots as table
 from collector.rollup.agentstats import AgentUse, agent_use
 from collector.rollup.sources import last_success, note_success
@@ -73,58 +72,37 @@ class Snapshots:
         self._begun += 1
         return self._begun
 
-    def swap(self, built: Iterable[Snapshot], default: str, *, told: Told = NOT_TOLD, number: int = -1) -> None:
+    def swap(self, built: Iterable[Snapshot], default: str, *, told: Told = NOT_TOLD, number: int = -1) -> bool:
         """Show these and no others, that of ``default`` when nobody names a deployment; ``told`` is what another one said.
 
-        What was built under a ``number`` is not shown any more once a later one is.
+        What was built under a ``number`` is not shown any more once a later one is: whether it is shown is returned.
         """
         if -1 < number < self._shown:
-            return
+            return False
         self._shown = max(number, self._shown)
         self.of = {snapshot.deployment: snapshot for snapshot in built}
         self.current = self.of.get(default)
         self._told = told
+        return True
 
     def source_of(self, deployment: str) -> Source | None:
         """The source that was said of ``deployment``, here or by the leader; None: it is found out."""
         return self.said.get(deployment) or self._told.get(deployment)
 
 
-async def refresh(
-    database: Store,
-    write: Callable[[Callable[[Connection], None]], Awaitable[None]],
-    snapshots: Snapshots,
-    own: str,
-    *,
-    now: Callable[[], int],
-    interval_ms: int,
-) -> None:
-    """Build every deployment's snapshot from one read transaction, have them stored by ``write``, then make them current.
+class Built(NamedTuple):
+    """The snapshots of one reading, and the deployment that answers when nobody names one.
 
-    ``own`` is the collector's own deployment.
+    ``reports`` are the deployments that have reports or workspaces.
     """
-    moment, number = now(), snapshots.begin()
-    built, default, reports = await database.read(
-        lambda connection: _built(connection, own, now=moment, interval_ms=interval_ms, said=snapshots.said)
-    )
-    made_here = [snapshot for snapshot in built if snapshot.source is not Source.UPSTREAM]
-    # Where another source is shown, reports are still there to take its place.
-    unshown = reports - {snapshot.deployment for snapshot in made_here if snapshot.source is Source.REPORTS}
-    said = frozenset(snapshots.said)
-    keys = [Key(snapshot.deployment, snapshot.source.value, snapshot.collected_at) for snapshot in built]
 
-    def keep_all(connection: Connection) -> None:
-        _keep_all(connection, made_here, unshown, moment)
-        note_shown(connection, keys, default=default, said=said)
-
-    await write(keep_all)
-    snapshots.swap(built, default, number=number)
+    snapshots: list[Snapshot]
+    default: str
+    reports: frozenset[str]
 
 
-def _built(
-    connection: Connection, own: str, *, now: int, interval_ms: int, said: Mapping[str, Source]
-) -> tuple[list[Snapshot], str, frozenset[str]]:
-    """The snapshots, the deployment that answers when nobody names one, and those that have reports or workspaces.
+def built(connection: Connection, own: str, *, now: int, interval_ms: int, said: Mapping[str, Source]) -> Built:
+    """Every deployment's snapshot at ``now`` (ms); ``own`` is the collector's own deployment, ``said`` who has which source.
 
     The default is the collector's own once it has reports or workspaces, else the only other one, else its own.
     """
@@ -141,7 +119,7 @@ def _built(
         if snapshot is not None:
             found.append(snapshot)
     others = [snapshot.deployment for snapshot in found if snapshot.deployment != own]
-    return found, others[0] if own not in reports and len(others) == 1 else own, reports
+    return Built(found, others[0] if own not in reports and len(others) == 1 else own, reports)
 
 
 def build(
@@ -209,10 +187,14 @@ def _polled(connection: Connection, deployment: str) -> Snapshot | None:
     return None if row is None else stored_snapshot(row)
 
 
-def _keep_all(connection: Connection, built: list[Snapshot], unshown: frozenset[str], now: int) -> None:
-    for snapshot in built:
+def keep_all(connection: Connection, found: Built, *, now: int) -> None:
+    """Store what was built here at ``now`` (ms)."""
+    made_here = [snapshot for snapshot in found.snapshots if snapshot.source is not Source.UPSTREAM]
+    for snapshot in made_here:
         # Of telemetry it is the time of a message, however often a snapshot is built of it.
         keep(connection, snapshot, at=snapshot.collected_at)
+    # Where another source is shown, reports are still there to take its place.
+    unshown = found.reports - {snapshot.deployment for snapshot in made_here if snapshot.source is Source.REPORTS}
     for deployment in sorted(unshown):
         note_success(connection, deployment, Source.REPORTS, at=now)
 

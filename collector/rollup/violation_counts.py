@@ -1,16 +1,14 @@
 """Violations counted for dashboards: how many there are in each state, how many are new, and which have the most reports.
 
-All of them are looked at, which takes 150 ms of a hundred thousand: it is done every so often, and a scrape gets what is kept.
+All of them are looked at, which takes 150 ms of a hundred thousand: it is done with each snapshot, and not for a scrape.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
-from collector.persist.engine import Store
 from collector.persist.tables import projects, violations
 
 HOUR_MS = 3_600_000
@@ -52,18 +50,6 @@ class ViolationCounts(NamedTuple):
     new: list[NewCount]
     top: list[TopViolation]
     all_new: bool = True
-
-
-class CountedViolations:
-    """The newest reading; None before the first."""
-
-    def __init__(self) -> None:
-        self.current: ViolationCounts | None = None
-
-    async def read(self, store: Store, *, now: Callable[[], int]) -> None:
-        """Count anew."""
-        at = now()
-        self.current = await store.read(lambda connection: violation_counts(connection, now=at))
 
 
 def violation_counts(connection: Connection, *, now: int, most: int = NEW_AT_MOST) -> ViolationCounts:

@@ -1,4 +1,4 @@
-"""What was read for one scrape of the deployments, which every replica tells alike -> their series."""
+"""What was read of the deployments at one moment, which every replica tells alike -> their series."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import NamedTuple
 import msgspec
 
 from collector.normalize.noise import Rule
-from collector.rollup.aibridge_recent import Recent
+from collector.rollup.moment import Moment
 from collector.rollup.snapshot import Snapshot
 from collector.rollup.stored import Stored
 from collector.rollup.totals import Totals
-from collector.rollup.violation_counts import ViolationCounts
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.serve import families
-from collector.serve.coder_families import capped
+from collector.serve.coder_families import Wanted, capped, deployment_series
 from collector.serve.exported_use import aibridge_left_out, aibridge_series, violation_series, violations_left_out
 from collector.serve.exposition import Sampled, sampled
 
@@ -24,41 +23,35 @@ MAX_RULE_LABELS = 100
 MOST_SERIES = 5_000  # of a gauge; counters are bounded where they are read
 
 
-class Collected(NamedTuple):
-    """One moment of the store and of the snapshots; two that are equal are rendered alike."""
+class Chosen(NamedTuple):
+    """What an operator has chosen that shows in them; ``wanted`` is None without metrics under Coder's names."""
 
-    stored: Stored | None  # None: it was never read
-    rules: Sequence[Rule]
-    current: Snapshot | None
-    snapshots: Sequence[Snapshot]
-    violations: ViolationCounts | None
-    use: Sequence[Recent]
-    currency: str
-    store_bytes: int
-    store_limit: int
-    left_out: Mapping[str, int]  # series by family
-    age_ms: int | None = None  # of ``stored``; it alone is rendered anew each time
+    rules: Sequence[Rule] = ()
+    currency: str = ""
+    store_limit: int = 0
+    wanted: Wanted | None = None
 
 
-def collected_series(collected: Collected) -> list[Sampled]:
+def moment_series(moment: Moment, chosen: Chosen) -> list[Sampled]:
     """What does not depend on which replica is asked: sums and snapshots, and the store that all of them share."""
-    stored = collected.stored
+    stored, current = moment.stored, moment.current
     gauges, left_out = capped(
         [
-            *_snapshots(collected.snapshots),
-            *([_one(families.SNAPSHOT_AT, collected.current.collected_at / 1000)] if collected.current else ()),
-            _deployments(collected.snapshots),
-            *(_told(stored) if stored else ()),
-            *violation_series(collected.violations),
-            *aibridge_series(collected.use, collected.currency),
-            _one(families.STORE_BYTES, collected.store_bytes),
-            _one(families.STORE_LIMIT, collected.store_limit),
+            *_snapshots(moment.snapshots),
+            *([_one(families.SNAPSHOT_AT, current.collected_at / 1000)] if current else ()),
+            _deployments(moment.snapshots),
+            *_told(stored),
+            *violation_series(moment.violations),
+            *aibridge_series(moment.use, chosen.currency),
+            _one(families.STORE_BYTES, moment.store_bytes),
+            _one(families.STORE_LIMIT, chosen.store_limit),
         ],
         MOST_SERIES,
     )
-    # Without a reading no counter: one that began at 0 would have fallen.
-    counters = [*_csp(stored.sums), _noise(stored.sums.matches, collected.rules)] if stored else []
-    return [*counters, *gauges, _left_out(collected, left_out)]
+    coder, coder_left_out = capped(deployment_series(moment.coder, chosen.wanted) if chosen.wanted else ())
+    counters = [*_csp(stored.sums), _noise(stored.sums.matches, chosen.rules)]
+    # The largest first: what stands there need not be summed up again for a compressed answer.
+    return [*coder, *counters, *gauges, _left_out(moment, len(chosen.rules), left_out | coder_left_out)]
 
 
 def _one(family: families.Family, value: float) -> Sampled:
@@ -113,16 +106,15 @@ def _groups(stored: Stored) -> Iterator[tuple[tuple[str, ...], int]]:
             yield (*labels, status), getattr(group, status)
 
 
-def _left_out(collected: Collected, too_many: Mapping[str, int]) -> Sampled:
+def _left_out(moment: Moment, rules: int, too_many: Mapping[str, int]) -> Sampled:
     """Of each metric that has a bound; what was left out where it was read comes to what was left out of that."""
-    left_out = Counter({families.NOISE_MATCHES.name: max(0, len(collected.rules) - MAX_RULE_LABELS)})
-    for found in (too_many, collected.left_out, violations_left_out(collected.violations), aibridge_left_out(collected.use)):
+    left_out = Counter({families.NOISE_MATCHES.name: max(0, rules - MAX_RULE_LABELS)})
+    for found in (too_many, violations_left_out(moment.violations), aibridge_left_out(moment.use)):
         left_out.update(found)
-    if collected.stored is not None:
-        folded = collected.stored.sums.folded
-        left_out[families.CSP_REPORTS.name] = folded.csp
-        left_out[families.CSP_DROPPED.name] = folded.drops
-        left_out[families.OTHER_REPORTS.name] = folded.others
-        left_out[families.SOURCE_SUCCESS_AT.name] += collected.stored.sources_left_out
-        left_out[families.GROUPS.name] += collected.stored.groups_left_out * len(WorkspaceCounts.__struct_fields__)
+    stored, folded = moment.stored, moment.stored.sums.folded
+    left_out[families.CSP_REPORTS.name] = folded.csp
+    left_out[families.CSP_DROPPED.name] = folded.drops
+    left_out[families.OTHER_REPORTS.name] = folded.others
+    left_out[families.SOURCE_SUCCESS_AT.name] += stored.sources_left_out
+    left_out[families.GROUPS.name] += stored.groups_left_out * len(WorkspaceCounts.__struct_fields__)
     return sampled(families.LEFT_OUT, (((name,), count) for name, count in left_out.items()))

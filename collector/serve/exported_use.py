@@ -10,18 +10,18 @@ from collector.serve import families
 from collector.serve.exposition import Sampled, sampled
 
 
-def violation_series(counts: ViolationCounts | None) -> Iterator[Sampled]:
+def violation_series(counts: ViolationCounts) -> Iterator[Sampled]:
     """How many violations there are, how many are new, and the reports of those with most."""
-    states, new, top, _ = counts or ViolationCounts([], [], [])
+    states, new, top, _ = counts
     kept = (((one.project, one.state, str(one.noise).lower()), one.amount) for one in states)
     yield sampled(families.VIOLATIONS, kept)
     yield sampled(families.NEW_VIOLATIONS, (((one.project, one.noise_class), one.amount) for one in new))
     yield sampled(families.TOP_VIOLATIONS, ((one[:-1], one.amount) for one in top))
 
 
-def violations_left_out(counts: ViolationCounts | None) -> dict[str, int]:
+def violations_left_out(counts: ViolationCounts) -> dict[str, int]:
     """Whether there are more new violations than are looked at: 1, how many more nobody knows."""
-    return {families.NEW_VIOLATIONS.name: int(counts is not None and not counts.all_new)}
+    return {families.NEW_VIOLATIONS.name: int(not counts.all_new)}
 
 
 def aibridge_left_out(current: Sequence[Recent]) -> dict[str, int]:

@@ -1,11 +1,13 @@
-"""/metrics: the current snapshot, the running sums and the service's own health, as Prometheus reads them.
+"""/metrics: the deployments as of the current snapshot, and the service's own health, as Prometheus reads them.
 
-``/metrics/deployment`` and ``/metrics/replica`` are its halves: of several replicas one gives the first, every one the second.
+``/metrics/deployment`` and ``/metrics/replica`` are its halves: of several replicas each gives the same in the first one, and
+tells of itself in the second.
 """
 
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
@@ -14,17 +16,18 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
 
-from collector.http.appkeys import AI_USE, CANARY_AT, CAP, COUNTED, LEADERSHIP, NOISE, NOW, SCHEDULE, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import CANARY_AT, LEADERSHIP, NOW, SCHEDULE, STORE, WRITER
 from collector.http.operation import Operation
 from collector.persist.measured import MeasuredStore
+from collector.persist.shown import KeptMetrics
 from collector.rollup.agentmetrics import Series
-from collector.rollup.coder_metrics import CoderMoment
+from collector.rollup.moment import Moment
+from collector.rollup.turns import Prepared
 from collector.serve import accept, families
-from collector.serve.coder_families import Wanted, capped, deployment_series, forwarded_series
-from collector.serve.collected import Collected, collected_series
-from collector.serve.exposition import EOF, Bodies, Body, Format, Sampled, answer, bodies, body
+from collector.serve.coder_families import Wanted, capped, forwarded_series
+from collector.serve.collected import Chosen, moment_series
+from collector.serve.exposition import EOF, Bodies, Body, Format, Sampled, answer, bodies, body, kept, restored
 from collector.serve.gathered import Key
-from collector.serve.last_read import LastRead
 from collector.serve.process import Process, replica_registry
 from collector.wire.identity import Agent
 
@@ -34,57 +37,69 @@ MEDIA = ("text/plain", "application/openmetrics-text")
 HEADERS = {"Content-Encoding": "`gzip` where `Accept-Encoding` names it."}
 
 
-class Coder(NamedTuple):
-    """Metrics under Coder's names as they were last rendered, and how many series of each family were too many."""
+class Rendered(NamedTuple):
+    """All that is told of the deployments, as it was read at ``at`` (ms). It is never changed, only replaced."""
 
-    deployment: Bodies
-    replica: Bodies
-    left_out: dict[str, int]
+    at: int
+    bodies: Bodies
 
 
-NOTHING = Coder({}, {}, {})
+class Forwarded(NamedTuple):
+    """What agents send of themselves to this replica, and how many series of it were too many."""
+
+    bodies: Bodies
+    left_out: int
 
 
 class Exporter:
     """What has been rendered, all of it on a thread: the event loop goes on meanwhile.
 
-    Metrics under Coder's names are rendered when they are made, once a snapshot. What is said of the deployments beside
-    them is rendered when a scrape finds it changed, and what the process says of itself each time.
+    What is told of the deployments is rendered once a snapshot, and replaced as one: no scrape has parts of two of them. What
+    the process says of itself is rendered for each scrape.
     """
 
-    def __init__(self, last_read: LastRead) -> None:
-        self.coder = NOTHING
-        self.last_read = last_read
+    def __init__(self, chosen: Chosen) -> None:
+        self.forwarded: Forwarded | None = None  # None: it is not asked for
+        self.rendered: Rendered | None = None  # None: before the first snapshot
+        self._chosen = chosen
         self._turn = asyncio.Lock()  # however many scrape at once, one thread is busy with it
-        self._collected: tuple[Collected, Bodies] | None = None
 
-    async def keep_coder(self, moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> None:
-        """Serve this under Coder's names from now on: a moment of a deployment, and what its agents send to this replica."""
-        self.coder = await asyncio.to_thread(_rendered, moment, sent, wanted, username)
+    async def prepare(self, moment: Moment) -> Prepared:
+        """Render ``moment``; it is served once it is shown."""
+        return await asyncio.to_thread(self._prepared, moment)
 
-    async def answer(self, moment: Collected | None, process: Process | None, format_: Format, *, compressed: bool) -> bytes:
-        """The halves that are given, in one format."""
+    async def restore(self, kept: KeptMetrics) -> Prepared:
+        """What another process has rendered; it is served once it is shown.
+
+        Raises:
+            ValueError, zlib.error: when it is not that.
+        """
+        return await asyncio.to_thread(self._restored, kept)
+
+    async def forward(self, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> None:
+        """Serve what agents have ``sent`` to this replica from now on."""
+        self.forwarded = await asyncio.to_thread(_forwarded, sent, wanted, username)
+
+    async def answer(self, now: int | None, process: Process | None, format_: Format, *, compressed: bool) -> bytes:
+        """The halves that are asked for: the deployments' unless ``now`` (ms) is None, that of ``process`` if it is given."""
         async with self._turn:
-            coder = self.coder
-            return await asyncio.to_thread(self._answer, coder, moment, process, format_, compressed=compressed)
+            rendered, forwarded = self.rendered, self.forwarded
+            parts = [] if now is None or rendered is None else [rendered.bodies[format_], _age(now - rendered.at)[format_]]
+            if process is None:
+                forwarded = None
+            return await asyncio.to_thread(_answer, parts, process, forwarded, format_, compressed=compressed)
 
-    def _answer(
-        self, coder: Coder, moment: Collected | None, process: Process | None, format_: Format, *, compressed: bool
-    ) -> bytes:
-        parts: list[Body] = []
-        if moment is not None:
-            parts += [*_of(coder.deployment, format_), self._deployment(moment._replace(age_ms=None))[format_]]
-            parts += _of(_age(moment.age_ms), format_)
-        if process is not None:
-            parts += [body(_encoded(replica_registry(process), format_)), *_of(coder.replica, format_)]
-        if format_ is Format.OPENMETRICS:
-            parts.append(body(EOF))
-        return answer(parts, compressed=compressed)
+    def _prepared(self, moment: Moment) -> Prepared:
+        rendered = Rendered(moment.at, bodies(moment_series(moment, self._chosen)))
+        text = base64.b64encode(kept(rendered.bodies[Format.TEXT])).decode()
+        return Prepared(KeptMetrics(moment.at, text), lambda: self._show(rendered))
 
-    def _deployment(self, collected: Collected) -> Bodies:
-        if self._collected is None or self._collected[0] != collected:
-            self._collected = collected, bodies(collected_series(collected))
-        return self._collected[1]
+    def _restored(self, metrics: KeptMetrics) -> Prepared:
+        rendered = Rendered(metrics.at, restored(base64.b64decode(metrics.text, validate=True)))
+        return Prepared(metrics, lambda: self._show(rendered))
+
+    def _show(self, rendered: Rendered) -> None:
+        self.rendered = rendered
 
 
 EXPORTER: web.AppKey[Exporter] = web.AppKey("exporter", Exporter)
@@ -95,48 +110,30 @@ GATHERED: web.AppKey[Callable[[], Awaitable[dict[str, dict[Key, float]]]] | None
 @Operation(media=MEDIA, headers=HEADERS)
 async def get_metrics(request: web.Request) -> web.Response:
     """All metrics for Prometheus, as text or as OpenMetrics by what `Accept` asks for."""
-    return await _scraped(request, await collected(request.app), await _process(request.app))
+    return await _scraped(request, request.app[NOW](), await _process(request.app))
 
 
 @Operation(media=MEDIA, headers=HEADERS)
 async def get_deployment_metrics(request: web.Request) -> web.Response:
-    """The metrics that do not depend on which replica is asked: of several, scrape one."""
-    return await _scraped(request, await collected(request.app), None)
+    """The metrics of the deployments, all of one snapshot. Every replica tells the same: of several scrape one."""
+    return await _scraped(request, request.app[NOW](), None)
 
 
 @Operation(media=MEDIA, headers=HEADERS)
 async def get_replica_metrics(request: web.Request) -> web.Response:
-    """The metrics of this process alone: of several replicas scrape each, and add them up."""
+    """The metrics of this replica: of several scrape each. Counters and histograms add up, gauges are of each alone."""
     return await _scraped(request, None, await _process(request.app))
 
 
-async def _scraped(request: web.Request, moment: Collected | None, process: Process | None) -> web.Response:
+async def _scraped(request: web.Request, now: int | None, process: Process | None) -> web.Response:
     accepted = request.headers.get("Accept", "")
     preferred = accept.quality(accepted, "application/openmetrics-text", version="1.0.0")
     format_ = Format.OPENMETRICS if preferred > 0 and preferred >= accept.quality(accepted, "text/plain") else Format.TEXT
     compressed = accept.quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip") > 0
-    content = await request.app[EXPORTER].answer(moment, process, format_, compressed=compressed)
+    content = await request.app[EXPORTER].answer(now, process, format_, compressed=compressed)
     # A charset parameter is part of the type that Prometheus 3 insists on, and aiohttp's argument takes none.
     headers = {"Content-Type": format_.value, "Vary": "Accept, Accept-Encoding"}
     return web.Response(body=content, headers=headers | ({"Content-Encoding": "gzip"} if compressed else {}))
-
-
-async def collected(app: web.Application) -> Collected:
-    """What the store and the snapshots hold now; of a store that cannot be read, what it held last."""
-    read = await app[EXPORTER].last_read.newest()
-    return Collected(
-        stored=read and read.stored,
-        rules=app[NOISE].rules,
-        current=app[SNAPSHOTS].current,
-        snapshots=tuple(app[SNAPSHOTS].of.values()),
-        violations=app[COUNTED].current,
-        use=app[AI_USE].current,
-        currency=app[AI_USE].currency,
-        store_bytes=app[CAP].size_bytes,
-        store_limit=app[CAP].limit_bytes,
-        left_out=app[EXPORTER].coder.left_out,
-        age_ms=None if read is None else max(0, app[NOW]() - read.at),
-    )
 
 
 async def _process(app: web.Application) -> Process:
@@ -144,12 +141,13 @@ async def _process(app: web.Application) -> Process:
     last_canary = app[CANARY_AT]
     canary_at = None if last_canary is None else last_canary() or 0
     store, writer, schedule, leadership = app[STORE], app[WRITER], app[SCHEDULE], app[LEADERSHIP]
+    forwarded = app[EXPORTER].forwarded
     return Process(
         queued=writer.queue_depth,
         oldest_s=writer.oldest_s,
         jobs=schedule.facts,
         connections=store.connections() if isinstance(store, MeasuredStore) else None,
-        coders_names=app[EXPORTER].coder is not NOTHING,
+        forwarded_left_out=None if forwarded is None else forwarded.left_out,
         canary_at=canary_at,
         now=app[NOW](),
         leads=leadership.leads,
@@ -158,18 +156,22 @@ async def _process(app: web.Application) -> Process:
     )
 
 
-def _rendered(moment: CoderMoment, sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Coder:
-    deployment, left_out = capped(deployment_series(moment, wanted))
-    replica, left_out_too = capped(forwarded_series(sent, wanted, username))
-    return Coder(bodies(deployment), bodies(replica), left_out | left_out_too)
+def _answer(
+    parts: Sequence[Body], process: Process | None, forwarded: Forwarded | None, format_: Format, *, compressed: bool
+) -> bytes:
+    own = [] if process is None else [body(_encoded(replica_registry(process), format_))]
+    sent = [] if forwarded is None else [forwarded.bodies[format_]]
+    end = [body(EOF)] if format_ is Format.OPENMETRICS else []
+    return answer([*parts, *own, *sent, *end], compressed=compressed)
 
 
-def _age(age_ms: int | None) -> Bodies:
-    return {} if age_ms is None else bodies([Sampled(families.METRICS_AGE, {"": age_ms / 1000})])
+def _forwarded(sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Forwarded:
+    series, left_out = capped(forwarded_series(sent, wanted, username))
+    return Forwarded(bodies(series), sum(left_out.values()))
 
 
-def _of(rendered: Bodies, format_: Format) -> list[Body]:
-    return [rendered[format_]] if rendered else []
+def _age(age_ms: int) -> Bodies:
+    return bodies([Sampled(families.METRICS_AGE, {"": max(0, age_ms) / 1000})])
 
 
 def _encoded(registry: CollectorRegistry, format_: Format) -> bytes:

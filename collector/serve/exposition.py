@@ -18,11 +18,13 @@ from collector.serve.families import Family
 
 RAW = -15  # a deflate stream without a header, in a window of 32 KiB
 PIECE = 500  # lines
+SLICE = 65_536  # bytes
 LEVEL = 1  # the lines are alike: a higher one takes three times as long for a fifth less
 # RFC 1952: deflate, no name, no time, fastest, of an unknown system; and RFC 1951's shortest last block, which is empty.
 GZIP_HEAD = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x04\xff"
 LAST_BLOCK = b"\x03\x00"
 EOF = b"# EOF\n"
+HELP = b"# HELP "
 
 
 class Format(StrEnum):
@@ -82,6 +84,40 @@ def bodies(families: Sequence[Sampled]) -> Bodies:
     return {format_: _compressed(_pieces(_lines(families, format_))) for format_ in Format}
 
 
+def kept(text: Body) -> bytes:
+    """``text`` as another process can restore it: a whole deflate stream."""
+    return text.deflated + LAST_BLOCK
+
+
+def restored(stream: bytes) -> Bodies:
+    """In every format what :func:`kept` has kept of the text format.
+
+    Raises:
+        ValueError, zlib.error: when it is something else.
+    """
+    if not stream.endswith(LAST_BLOCK):
+        raise ValueError("these are no metrics: their stream has another end")
+    text = zlib.decompress(stream, RAW)
+    openmetrics = _compressed(_slices(_respelled(text)))
+    return {Format.TEXT: Body(text, stream[: -len(LAST_BLOCK)], zlib.crc32(text)), Format.OPENMETRICS: openmetrics}
+
+
+def _respelled(text: bytes) -> bytes:
+    """The text format as OpenMetrics: only what stands above a family's samples differs."""
+    parts = []
+    for family in text.split(HELP)[1:]:  # no label holds the end of a line, so nothing else begins like that
+        described, typed, samples = family.split(b"\n", 2)
+        name, _, meaning = described.decode().partition(" ")
+        kind = typed.decode().rpartition(" ")[2]
+        parts += [_above(name, meaning, kind, Format.OPENMETRICS).encode(), samples]
+    return b"".join(parts)
+
+
+def _slices(content: bytes) -> Iterator[bytes]:
+    for start in range(0, len(content), SLICE):
+        yield content[start : start + SLICE]
+
+
 def _compressed(pieces: Iterable[bytes]) -> Body:
     """Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn."""
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
@@ -111,11 +147,15 @@ def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
 
 def _lines(families: Iterable[Sampled], format_: Format) -> Iterator[str]:
     for family, samples, other_kind in families:
-        kind, name = other_kind or family.kind, family.name  # a meaning is ours: it holds nothing to escape
-        if format_ is Format.OPENMETRICS and kind == "counter":
-            name = name.removesuffix("_total")
-            # There a counter has _total at its end; of what an agent calls otherwise nothing is promised.
-            kind = kind if name != family.name else "unknown"
-        yield f"# HELP {name} {family.meaning}\n# TYPE {name} {kind}\n"
+        yield _above(family.name, family.meaning, other_kind or family.kind, format_)
         for labels, value in samples.items():
             yield f"{family.name}{labels} {value}\n"
+
+
+def _above(name: str, meaning: str, kind: str, format_: Format) -> str:
+    """The lines before a family's samples. A meaning is ours: it holds nothing to escape."""
+    if format_ is Format.OPENMETRICS and kind == "counter":
+        # There a counter has _total at its end; of what an agent calls otherwise nothing is promised.
+        kind = kind if name.endswith("_total") else "unknown"
+        name = name.removesuffix("_total")
+    return f"# HELP {name} {meaning}\n# TYPE {name} {kind}\n"

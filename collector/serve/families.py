@@ -81,7 +81,7 @@ GROUPS = Family(
     ("deployment", "organization", "template", "prebuilt", "status"),
 )
 
-# Violations as they are kept, counted anew with every snapshot.
+# Violations as they are kept, counted with every snapshot.
 VIOLATIONS = Family(
     "collector_csp_violations",
     "Violations that are kept, by state and by whether they are noise.",
@@ -98,7 +98,7 @@ TOP_VIOLATIONS = Family(
     ("project", "directive", "blocked_kind", "fingerprint"),
 )
 
-# Of AI bridge records, read anew with every snapshot. Windows that move: neither add them up over time nor over windows.
+# Of AI bridge records, read with every snapshot. Windows that move: neither add them up over time nor over windows.
 AI_INTERCEPTIONS = Family(
     "collector_aibridge_interceptions",
     "Interceptions that started within the window; unfinished ones have no end yet.",
@@ -129,7 +129,7 @@ AI_USERS = Family(
 )
 
 # Of the store, which all replicas share.
-STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store, measured every 10 seconds.")
+STORE_BYTES = Family("collector_store_bytes", "Space that the data takes up in the store.")
 STORE_LIMIT = Family("collector_store_limit_bytes", "COLLECTOR_MAX_STORE_BYTES; 0 is no limit.")
 BACKUP_AT = Family(
     "collector_last_backup_timestamp_seconds",
@@ -137,8 +137,8 @@ BACKUP_AT = Family(
 )
 METRICS_AGE = Family(
     "collector_metrics_age_seconds",
-    "How old the counters and all else is that a scrape reads from the store; it grows while that cannot be read."
-    " Absent when it never was.",
+    "How old all else is that is told of the deployments: it was read at one moment, with the current snapshot."
+    " Absent before the first.",
 )
 LEFT_OUT = Family(
     "collector_metric_series_left_out",
@@ -147,6 +147,10 @@ LEFT_OUT = Family(
 )
 
 # The service itself.
+AGENT_SERIES_LEFT_OUT = Family(
+    "collector_agent_metric_series_left_out",
+    "Series that agents send of themselves and that are not served, because their metric has more than 20,000.",
+)
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
 QUEUE_OLDEST = Family(
     "collector_queue_oldest_seconds", "How long the oldest of them has waited for its commit; 0 when none waits."
@@ -203,6 +207,7 @@ COLLECTED = (
     LEFT_OUT,
 )
 OWN = (
+    AGENT_SERIES_LEFT_OUT,
     QUEUE,
     QUEUE_OLDEST,
     DB_CONNECTIONS,

@@ -23,7 +23,7 @@ class Process(NamedTuple):
     oldest_s: float
     jobs: Mapping[str, JobFacts]
     connections: Connections | None  # None: they are not measured
-    coders_names: bool  # whether queries are also told of under Coder's name
+    forwarded_left_out: int | None  # series that agents send; None: without metrics under Coder's names, of queries too
     canary_at: int | None  # when one was last stored, 0 for never; None: there is none
     now: int
     leads: bool
@@ -45,7 +45,8 @@ def replica_registry(process: Process) -> CollectorRegistry:
     """What every replica tells of itself alone."""
     queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
     canary = _at(families.CANARY_AT, process.canary_at)
-    own = [*queue, *_connections(process), canary, *_leader(process), *_jobs(process)]
+    left_out = [] if process.forwarded_left_out is None else [families.AGENT_SERIES_LEFT_OUT.of(process.forwarded_left_out)]
+    own = [*queue, *left_out, *_connections(process), canary, *_leader(process), *_jobs(process)]
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Families([*with_workers(REGISTRY.collect(), process.workers), *own]))
     return registry
@@ -58,7 +59,7 @@ def _connections(process: Process) -> Iterator[Metric]:
         return
     for state, count in process.connections._asdict().items():
         connections.add_metric([state], count)
-    if process.coders_names:
+    if process.forwarded_left_out is not None:
         for own in QUERY_SECONDS.collect():
             named = Metric(QUERIES.name, QUERIES.meaning, "histogram")
             named.samples = [s._replace(name=s.name.replace(own.name, named.name)) for s in own.samples]

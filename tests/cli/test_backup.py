@@ -25,13 +25,13 @@ async def backup(*argv: str) -> int:
 @pytest.mark.usefixtures("its_database")
 async def test_a_backup_is_noted(inside: Inside, tmp_path: Path) -> None:
     """Before the first there is no time; afterwards it is that of the newest, whatever has made it."""
-    assert METRIC not in await inside.metrics()
+    assert METRIC not in await inside.counted()
     began = wall_clock() / 1000
     assert await backup("--taken") == 0
-    first = (await inside.metrics())[METRIC]
+    first = (await inside.counted())[METRIC]
     if (tmp_path / "collector.db").exists():
         assert await backup(str(tmp_path / "copy.db")) == 0
-        assert (await inside.metrics())[METRIC] > first
+        assert (await inside.counted())[METRIC] > first
 
     assert began <= first <= wall_clock() / 1000
 

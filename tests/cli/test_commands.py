@@ -120,7 +120,7 @@ def test_allowed_origins(beside: Service, capsys: pytest.CaptureFixture[str]) ->
     for document in ("https://one.example/", "https://two.example/", "https://shop.example/"):
         body = REPORT.replace(b"https://shop.example/", document.encode())
         assert status(beside, f"/csp/reports?key={key}", body) == 200
-    assert beside.sample("collector_csp_dropped_reports_total", project="listed", reason="foreign_origin") == 1
+    assert beside.total("collector_csp_dropped_reports_total", project="listed", reason="foreign_origin") == 1
 
 
 @pytest.mark.parametrize(

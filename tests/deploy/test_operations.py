@@ -100,7 +100,7 @@ def test_a_backup_of_compose_is_restored(tmp_path: Path, postgres: PostgresServe
     with run_service(tmp_path, CODER_PG_CONNECTION_URL=url) as service:
         report(service, 1)
         run("back up compose", service.env, tmp_path, BACKUPS=str(tmp_path / "backups"), **where)
-        assert service.sample("collector_last_backup_timestamp_seconds") > 0
+        assert service.total("collector_last_backup_timestamp_seconds") > 0
         report(service, 2)
         service.stop()
         run("restore compose", service.env, tmp_path, BACKUPS=str(tmp_path / "backups"), **where)

@@ -59,7 +59,7 @@ async def new_key(inside: Inside, *, origins: tuple[str, ...] = ()) -> str:
 
 
 async def dropped(inside: Inside) -> dict[str, float]:
-    samples = await inside.metrics()
+    samples = await inside.counted()
     return {name.split('reason="')[1][:-2]: n for name, n in samples.items() if name.startswith("collector_csp_dropped")}
 
 
@@ -92,7 +92,7 @@ async def test_entries_are_judged_one_by_one(inside: Inside) -> None:
     assert await inside.post(inside.csp_path, body) == (200, "ok")
     assert (await inside.get("/api/v2/csp/violations"))["count"] == 2
     assert await dropped(inside) == {"malformed": 1, "empty": 1}
-    samples = await inside.metrics()
+    samples = await inside.counted()
     assert samples['collector_other_reports_total{project="default",type="deprecation"}'] == 1
     assert samples['collector_other_reports_total{project="default",type="other"}'] == 1
 
@@ -300,7 +300,7 @@ async def test_allowed_origins_hold_for_every_type(inside: Inside) -> None:
     body = json.dumps([entry("deprecation"), foreign, entry("network-error") | {"url": "about:blank"}])
 
     assert await inside.post(f"/csp/reports?key={key}", body) == (200, "ok")
-    samples = await inside.metrics()
+    samples = await inside.counted()
     counted = {name: n for name, n in samples.items() if name.startswith("collector_other_reports_total") and n}
     assert counted == {'collector_other_reports_total{project="shop",type="deprecation"}': 1}
     assert await dropped(inside) == {"foreign_origin": 2}

@@ -11,10 +11,9 @@ from typing import Any
 
 import pytest
 
-from collector.http.appkeys import DEPLOYMENT, NOW, SNAPSHOTS, STORE, WRITER
+from collector.http.appkeys import NOW, STORE
 from collector.ingest.telemetry import BODY_LIMIT
 from collector.persist.keys import create_key
-from collector.rollup.snapshot import refresh
 from collector.wire.identity import KeyKind
 from tests import messages
 from tests.inside import Inside, running
@@ -32,8 +31,7 @@ async def send(inside: Inside, path: str, body: bytes | io.BytesIO, key: str | N
 
 async def refreshed(inside: Inside) -> None:
     """Build the snapshots now."""
-    app = inside.app
-    await refresh(app[STORE], app[WRITER].write, app[SNAPSHOTS], app[DEPLOYMENT], now=app[NOW], interval_ms=30_000)
+    await inside.roll_up()
 
 
 async def stats(inside: Inside) -> Any:

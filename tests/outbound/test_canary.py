@@ -50,7 +50,7 @@ async def test_it_is_committed_and_told(own: Inside, clock: Clock) -> None:
     await bird.run()
     await bird.run()  # it is not time again
 
-    metrics = await own.metrics()
+    metrics = await own.counted()
     assert metrics[AT] == (NOW + EVERY_MS) / 1000
     assert metrics[COUNTED] == 2
     assert (await own.get("/api/v2/csp/violations?noise=include"))["count"] == 0

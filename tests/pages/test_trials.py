@@ -11,13 +11,10 @@ from collector.http.appkeys import SNAPSHOTS, STORE
 from collector.http.auth import TOKEN_NAME
 from collector.ingest.telemetry import RECEIVER
 from collector.persist.deployments import reporting
-from collector.serve.coder_families import Wanted
-from collector.upkeep import make_coder_metrics
 from collector.wire.identity import Role
 from collector.wire.trials import TRIAL_ID
 from tests.ingest.test_telemetry import refreshed
 from tests.inside import Inside, running
-from tests.serve.coder_state import ALL
 
 BUTTON = re.compile(r'class="send" data-kind="(\w+)" data-path="([^"]+)" data-body="([^"]+)"')
 
@@ -74,8 +71,7 @@ async def test_no_series_is_about_a_trial(tmp_path: Path) -> None:
         row = {**dict.fromkeys(names, "real"), "stats": {"connection_median_latency_ms": 1, "session_count_ssh": 1}}
         await inside.post("/api/v2/ingest/agent-stats", json.dumps([row]), **inside.feed)
         await tried(inside)
-        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
-        about = [name for name in await inside.metrics() if name.startswith("coderd_")]
+        about = [name for name in await inside.counted() if name.startswith("coderd_")]
 
     assert any('"real"' in name for name in about)
     assert [name for name in about if TRIAL_ID in name or '"setup"' in name] == []

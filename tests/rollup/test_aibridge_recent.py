@@ -14,9 +14,9 @@ from collector.rollup.aibridge_recent import (
     Cut,
     ModelUse,
     Recent,
-    RecentUse,
     ToolUse,
     recent,
+    recent_use,
 )
 from collector.rollup.prices import Cost, ModelPrices, PriceList
 from tests.aibridge import line, records, start
@@ -30,9 +30,8 @@ async def read(store: Store, *log: str, now: int = NOW - 1, prices: PriceList | 
     """What is said of ``log`` at ``now``, by window."""
     found = records("".join(log), keep_texts=False)
     await store.transact(lambda connection: aibridge.store(connection, found, deployment="d", received_at=NOW))
-    use = RecentUse(prices)
-    await use.read(store, now=lambda: now)
-    return {recent.window: recent for recent in use.current}
+    use = await store.read(lambda connection: recent_use(connection, now=now, prices=prices))
+    return {recent.window: recent for recent in use}
 
 
 async def test_a_window_adds_up(store: Store) -> None:

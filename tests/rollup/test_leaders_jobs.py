@@ -9,8 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from collector.persist.lease import NotLeader
-from collector.rollup.schedule import By, Job, Schedule
-from collector.rollup.schedule import Turns as Trigger
+from collector.rollup.schedule import By, Job, Schedule, TurnTrigger
 from tests.rollup.test_schedule import HOUR, NOW, Runs, until
 
 BEGIN = datetime(2026, 1, 14, 10, tzinfo=UTC)
@@ -129,7 +128,7 @@ async def test_a_refused_write_is_no_failure_of_the_job() -> None:
 )
 def test_turns_do_not_depend_on_the_last_run(now: datetime, due: datetime) -> None:
     """A late run, or a leader that began in between, does not move them."""
-    trigger = Trigger(HALF_MINUTE)
+    trigger = TurnTrigger(HALF_MINUTE)
     assert {trigger.get_next_fire_time(last, now) for last in (None, now, now - timedelta(seconds=7))} == {due}
 
 

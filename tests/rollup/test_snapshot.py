@@ -14,11 +14,12 @@ from collector.persist.engine import Store
 from collector.persist.tables import snapshots as table
 from collector.rollup import snapshot as snapshot_module
 from collector.rollup.agentstats import AgentUse
-from collector.rollup.snapshot import Snapshot, Snapshots, build, deployment_stats, refresh, stored_snapshot
+from collector.rollup.snapshot import Snapshot, Snapshots, build, deployment_stats, stored_snapshot
 from collector.rollup.workspaces import WorkspaceCounts
 from collector.wire.deployment import SessionCounts, Source
 from collector.wire.records import WorkspaceBuild
 from tests.records import DEPLOYMENT, NOW, agent_report, workspace
+from tests.rollup.turned import turns_on
 
 INTERVAL_MS = 30_000
 SNAPSHOT = Snapshot(
@@ -108,7 +109,7 @@ async def test_refresh_swaps_after_it_stored(store: Store) -> None:
         await store.transact(work)
         seen.append(snapshots.current)
 
-    await refresh(store, write, snapshots, DEPLOYMENT, now=lambda: NOW, interval_ms=INTERVAL_MS)
+    await turns_on(store, snapshots, write=write).refresh()
 
     assert seen == [None]
     assert snapshots.current is not None
@@ -123,7 +124,7 @@ async def test_a_refresh_that_cannot_store_keeps_the_old_snapshot(store: Store) 
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"):
-        await refresh(store, write, snapshots, DEPLOYMENT, now=lambda: NOW + INTERVAL_MS, interval_ms=INTERVAL_MS)
+        await turns_on(store, snapshots, write=write, now=NOW + INTERVAL_MS).refresh()
 
     assert snapshots.current is SNAPSHOT
 
@@ -136,9 +137,9 @@ async def test_what_was_built_before_comes_too_late(store: Store) -> None:
         await held.wait()
         await store.transact(work)
 
-    first = asyncio.create_task(refresh(store, slow, snapshots, DEPLOYMENT, now=lambda: NOW, interval_ms=INTERVAL_MS))
+    first = asyncio.create_task(turns_on(store, snapshots, write=slow).refresh())
     await asyncio.sleep(0)  # it begins
-    await refresh(store, store.transact, snapshots, DEPLOYMENT, now=lambda: NOW + 1, interval_ms=INTERVAL_MS)
+    await turns_on(store, snapshots, now=NOW + 1).refresh()
     held.set()
     await first
 

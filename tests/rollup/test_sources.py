@@ -13,13 +13,14 @@ from collector.normalize.telemetry import telemetry_snapshot
 from collector.persist import telemetry, workspaces
 from collector.persist.deployments import note_deployment
 from collector.persist.engine import Store
-from collector.rollup.snapshot import Snapshots, keep, refresh
+from collector.rollup.snapshot import Snapshots, keep
 from collector.rollup.sources import last_success, note_success, sources_in_all
 from collector.rollup.sources import sources as listed_sources
 from collector.wire.deployment import Source
 from tests import messages
 from tests.records import NOW, workspace
 from tests.rollup.test_snapshot import SNAPSHOT
+from tests.rollup.turned import turns_on
 
 OWN = "0d9d2b1c-0000-4bb8-a6a3-1f2f3b9a7c11"
 OTHER = messages.DEPLOYMENT
@@ -49,7 +50,7 @@ def polled(connection: Connection, ago: int = 0) -> None:
 async def found(store: Store, sources: dict[str, Source] | None = None) -> Snapshots:
     """The snapshots after a rollup."""
     snapshots = Snapshots(said=sources or {})
-    await refresh(store, store.transact, snapshots, OWN, now=lambda: NOW, interval_ms=30_000)
+    await turns_on(store, snapshots, own=OWN, now=NOW).refresh()
     return snapshots
 
 

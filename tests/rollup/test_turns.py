@@ -14,6 +14,8 @@ from collector.persist.lease import NotLeader
 from collector.persist.tables import snapshots as table
 from collector.rollup.snapshot import Snapshots
 from collector.rollup.turns import Turns
+from collector.serve.collected import Chosen
+from collector.serve.exporter import Exporter
 from collector.wire.deployment import Source
 from tests.records import NOW as SOME
 from tests.rollup.test_sources import OTHER, OWN, polled, reports, telemetry_of
@@ -30,11 +32,13 @@ class Replica:
         self.now = NOW
         self.epoch: int | None = None
         self.shown = shown or Snapshots()
+        self.exporter = Exporter(Chosen())
         self.turns = Turns(
             store,
             write or store.transact,
             self.shown,
             OWN,
+            self.exporter,
             now=lambda: self.now,
             interval_ms=INTERVAL_MS,
             epoch=lambda: self.epoch,

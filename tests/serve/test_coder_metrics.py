@@ -15,10 +15,9 @@ import msgspec
 import pytest
 
 from collector.http.appkeys import AGENT_METRICS, NOW, SCHEDULE
-from collector.serve.coder_families import FAMILIES, Wanted
+from collector.serve.coder_families import FAMILIES
 from collector.serve.exposition import Format
 from collector.serve.families import COLLECTED, OWN
-from collector.upkeep import make_coder_metrics
 from collector.wire.agentstats import AgentMetric
 from collector.wire.clock import wall_clock
 from tests.exposed import well_formed
@@ -26,7 +25,7 @@ from tests.ingest.test_own_report import REPORT
 from tests.inside import Inside, running
 from tests.prometheus import run_prometheus
 from tests.requirements import program
-from tests.serve.coder_state import ALL, SENT, WORKSPACES, aibridge_log, everything_of_coder
+from tests.serve.coder_state import SENT, WORKSPACES, aibridge_log, everything_of_coder, forwarded
 from tests.service import Service, run_service
 
 OPTIONS = {
@@ -44,7 +43,7 @@ WORKSPACE = 'agent_name="main",username="grace",workspace_name="billing"'
 async def test_they_are_served_only_when_asked_for(inside: Inside) -> None:
     """By default no metric has a name of Coder's: a Prometheus that scrapes both would count double."""
     assert [name for name in await inside.metrics() if name.startswith("coder")] == []
-    assert "coder metrics" not in inside.app[SCHEDULE].facts
+    assert "agent metrics" not in inside.app[SCHEDULE].facts
 
 
 async def test_every_one_of_them_is_filled(tmp_path: Path) -> None:
@@ -78,7 +77,8 @@ async def test_an_agent_that_falls_silent_is_gone(tmp_path: Path) -> None:
         await everything_of_coder(inside)
         assert any(name.startswith("coderd_agentstats_") for name in await inside.metrics())
         moment += 15 * 60_000
-        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
+        await forwarded(inside)
+        await inside.roll_up()
         assert [name for name in await inside.metrics() if name.startswith(("coderd_agent", "agent_"))] == []
 
 
@@ -101,7 +101,7 @@ async def test_no_agent_can_make_a_scrape_invalid(tmp_path: Path, format_: Forma
         for start in range(0, len(sent), 200):
             its = msgspec.structs.replace(agent, agent_id=f"hostile-{start}", agent_name=f"hostile-{start}")
             inside.app[AGENT_METRICS].put(its, sent[start : start + 200], now=inside.app[NOW]())
-        await make_coder_metrics(inside.app, Wanted(agent_stats=True, by=ALL))
+        await forwarded(inside)
         async with inside.client.get(inside.prometheus_url, headers={"Accept": format_.value}) as response:
             found = well_formed(await response.text(), format_)
 

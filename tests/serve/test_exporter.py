@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert
 from collector.http.appkeys import DEPLOYMENT, NOW, STORE, WRITER
 from collector.persist.tables import csp_totals
 from collector.rollup.retention import Retentions, purge
-from collector.serve.exporter import EXPORTER, collected
+from collector.serve.exporter import EXPORTER
 from collector.serve.exposition import Format
 from collector.wire.csp import DIRECTIVES
 from tests.exposed import well_formed
@@ -26,7 +26,7 @@ from tests.rollup.rows import add_project
 from tests.serve.coder_state import everything_of_coder
 from tests.serve.state import ready
 from tests.service import Service, run_service
-from tests.test_journey import REPORT, STATS, rolled_up
+from tests.test_journey import REPORT, STATS
 
 YEAR_MS = 365 * 86_400_000
 CSP_SUMS = ("collector_csp_reports_total", "collector_csp_dropped_reports_total")
@@ -65,8 +65,7 @@ def data_of_every_kind(service: Service) -> None:
     post(service, "/api/v2/ingest/agent-stats", [{**ids, "stats": STATS}], **feed)
     workspace = {"id": "w", "name": "w", "owner_id": "u", "template_id": "t", "deleted": False, "latest_build": None}
     post(service, "/api/v2/ingest/workspaces", [workspace], **feed)
-    while 'percentile="95"' not in service.metrics():
-        pass
+    service.counted()
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
@@ -107,7 +106,7 @@ async def test_latency_comes_and_goes(inside: Inside) -> None:
 
     ids = {key: str(uuid.uuid4()) for key in ("agent_id", "workspace_id", "user_id", "template_id")}
     assert (await inside.post("/api/v2/ingest/agent-stats", json.dumps([{**ids, "stats": STATS}]), **inside.feed))[0] == 200
-    await rolled_up(inside)
+    await inside.roll_up()
     assert (await inside.metrics())[name] == 0.0125
 
 
@@ -115,12 +114,12 @@ async def test_retention_lowers_no_counter(inside: Inside) -> None:
     """When all rows have grown too old and are gone, the counters of reports are where they were."""
     body = json.dumps([REPORT, 7])
     assert await inside.post(inside.csp_path, body) == (200, "ok")
-    before = {name: value for name, value in (await inside.metrics()).items() if name.startswith(CSP_SUMS)}
+    before = {name: value for name, value in (await inside.counted()).items() if name.startswith(CSP_SUMS)}
 
     await purge(inside.app[WRITER].write, Retentions(), now=inside.app[NOW]() + 3 * YEAR_MS)
 
     assert (await inside.get("/api/v2/csp/violations?noise=include"))["count"] == 0
-    after = {name: value for name, value in (await inside.metrics()).items() if name.startswith(CSP_SUMS)}
+    after = {name: value for name, value in (await inside.counted()).items() if name.startswith(CSP_SUMS)}
     assert len(before) == 2
     assert after == before
 
@@ -213,6 +212,7 @@ async def test_many_projects_are_one_scrape(inside: Inside, format_: Format) -> 
             connection.execute(insert(csp_totals), counted)
 
     await inside.app[STORE].transact(many)
+    await inside.roll_up()
     async with inside.client.get(inside.prometheus_url, headers={"Accept": format_.value}) as response:
         found = well_formed(await response.text(), format_)
     series = found["collector_csp_reports"]
@@ -223,12 +223,13 @@ async def test_many_projects_are_one_scrape(inside: Inside, format_: Format) -> 
 
 
 async def test_what_has_not_changed_is_not_rendered_again(inside: Inside) -> None:
-    """Of one moment every scrape gets the same bytes; a report that was counted since is in those of the next."""
-    exporter, before = inside.app[EXPORTER], await collected(inside.app)
-    first = await exporter.answer(before, None, Format.TEXT, compressed=False)
-    rendered = exporter._collected
-    assert await exporter.answer(before, None, Format.TEXT, compressed=False) == first
-    assert exporter._collected is rendered
-
+    """Between two snapshots every scrape gets the same bytes; a report that was counted since is in those of the next."""
+    await ready(inside)
+    exporter = inside.app[EXPORTER]
+    assert exporter.rendered is not None
+    at = exporter.rendered.at
+    first = await exporter.answer(at, None, Format.TEXT, compressed=False)
     await inside.post(inside.csp_path, json.dumps(REPORT))
+    assert await exporter.answer(at, None, Format.TEXT, compressed=False) == first
+    await inside.roll_up()
     assert 'collector_csp_reports_total{directive="script-src-elem"' in await text_at(inside, "/metrics/deployment")

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collector.rollup.aibridge_recent import Cut, Recent
+from collector.rollup.coder_metrics import CoderMoment, TemplateUse
+from collector.rollup.moment import Moment
 from collector.rollup.stored import Stored
 from collector.rollup.totals import Folded, Totals
 from collector.rollup.violation_counts import NewCount, StateCount, ViolationCounts
-from collector.serve.collected import MOST_SERIES, Collected, collected_series
+from collector.serve.coder_families import MOST_SERIES as MOST_CODER_SERIES
+from collector.serve.coder_families import Wanted
+from collector.serve.collected import MOST_SERIES, Chosen, moment_series
 
 
-def left_out(collected: Collected) -> dict[str, float]:
+def left_out(moment: Moment) -> dict[str, float]:
     """What is missing, by the metric's name."""
-    (found,) = (one.samples for one in collected_series(collected) if one.family.name == "collector_metric_series_left_out")
+    (found,) = (one.samples for one in moment_series(moment, CHOSEN) if one.family.name == "collector_metric_series_left_out")
     return {labels.split('"')[1]: count for labels, count in found.items() if count}
 
 
 STORED = Stored(Totals([], [], [], {}), [], [], None, sources_left_out=0, groups_left_out=0)
-ALL = Collected(STORED, (), None, (), None, (), "", 0, 0, {})
+ALL = Moment(0, (), None, STORED, ViolationCounts([], [], []), (), 0, CoderMoment())
+CHOSEN = Chosen(wanted=Wanted(agent_stats=True, by=()))
 
 
 def test_every_bound_is_told() -> None:
@@ -25,7 +30,9 @@ def test_every_bound_is_told() -> None:
     stored = STORED._replace(sums=Totals([], [], [], {}, Folded(1, 2, 3)), sources_left_out=4, groups_left_out=5)
     recent = Recent("1h", {}, {}, {}, Cut(interceptions=1, tools=1))
     counts = ViolationCounts([], [NewCount("shop", "none", 1)], [], all_new=False)
-    cut = ALL._replace(stored=stored, violations=counts, use=[recent, recent], left_out={"coderd_agents_up": 9})
+    used = [TemplateUse(f"t{number}", 1, (0, 0, 0, 0)) for number in range(MOST_CODER_SERIES + 9)]
+    many = CoderMoment(templates=tuple(used))
+    cut = ALL._replace(stored=stored, violations=counts, use=(recent, recent), coder=many)
     assert left_out(cut) == {
         "collector_csp_reports_total": 1,
         "collector_csp_dropped_reports_total": 2,
@@ -35,7 +42,7 @@ def test_every_bound_is_told() -> None:
         "collector_csp_new_violations": 1,
         "collector_aibridge_interceptions": 2,
         "collector_aibridge_tool_calls": 2,
-        "coderd_agents_up": 9,
+        "coderd_insights_templates_active_users": 9,
     }
 
 

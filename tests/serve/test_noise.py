@@ -59,7 +59,7 @@ def test_rules_and_their_matches(
     matched = {rule["name"]: rule["matches"] for rule in service.get("/api/v2/csp/noise/rules")["results"]}
     assert list(matched) == [rule.name for rule in RULES]
     assert {name: count for name, count in matched.items() if count} == {"adware-host": 2}
-    before = service.metrics()
+    before = service.counted()
     assert 'collector_noise_rule_matches_total{rule="adware-host"} 2' in before.splitlines()
 
     file = tmp_path / "rules.yaml"
@@ -88,7 +88,7 @@ def test_rules_and_their_matches(
 
     first, *_ = service.get("/api/v2/csp/noise/rules")["results"]
     assert (first["name"], first["class"], first["shipped"], first["matches"]) == ("our-probe", "security-software", False, 1)
-    after = service.metrics().splitlines()
+    after = service.counted().splitlines()
     for line in before.splitlines():
         if line.startswith(("collector_csp_reports_total", "collector_noise_rule_matches_total")):
             assert line in after

@@ -57,7 +57,7 @@ def all_violations(service: Service) -> list[dict[str, Any]]:
 
 def samples(service: Service) -> list[tuple[str, dict[str, str], float]]:
     """What Prometheus would read: name, labels, value."""
-    families = text_string_to_metric_families(service.metrics())
+    families = text_string_to_metric_families(service.counted())
     return [(sample.name, sample.labels, sample.value) for family in families for sample in family.samples]
 
 
