@@ -99,6 +99,7 @@ class Workers:
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
         self.socket = socket_path(settings)
+        RUNNING.set_function(lambda: sum(each.ready.is_set() for each in self._running.values()))
 
     async def sums(self) -> dict[str, dict[Key, float]]:
         """What all workers have counted, those that have ended among them."""
@@ -155,7 +156,6 @@ class Workers:
         worker.link.write(framed(orders.to_bytes()))
         STARTS.inc()
         self._running[number] = worker
-        RUNNING.set_function(lambda: sum(each.ready.is_set() for each in self._running.values()))
         try:
             await _ready_or_ended(worker, process)
             first.set()

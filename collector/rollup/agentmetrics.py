@@ -27,7 +27,9 @@ TYPES = frozenset({"counter", "gauge"})
 OURS = frozenset({"agent_name", "template_name", "username", "workspace_name"})  # labels that say whose series it is
 
 DROPPED = Counter(
-    "collector_agent_metrics_dropped", "Series of agents that were not taken: name, type, value, twice, too_many.", ["reason"]
+    "collector_agent_metrics_dropped",
+    "Series of agents that were not taken or not kept: name, type, value, twice, too_many.",
+    ["reason"],
 )
 
 _NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
@@ -45,7 +47,8 @@ class Series(NamedTuple):
 class AgentMetrics:
     """The newest series of every agent. The one that has been silent for longest makes room when there are too many."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = SERIES_AT_MOST) -> None:
+        self._most = most  # series
         self._agents: OrderedDict[tuple[str, str], tuple[Agent, int, tuple[Series, ...]]] = OrderedDict()
         self._names: dict[str, str] = {}  # the type that each name came with first
         self._count = 0
@@ -99,9 +102,12 @@ class AgentMetrics:
 
     def _expire(self, now: int) -> None:
         while self._agents:
-            agent, at, _ = next(iter(self._agents.values()))
-            if at > now - EXPIRE_MS and self._count <= SERIES_AT_MOST:
+            agent, at, series = next(iter(self._agents.values()))
+            old = at <= now - EXPIRE_MS
+            if not old and self._count <= self._most:
                 return
+            if not old:
+                DROPPED.labels("too_many").inc(len(series))
             self._forget(agent)
         if not self._agents:
             self._names.clear()

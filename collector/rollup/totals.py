@@ -89,6 +89,10 @@ def totals(connection: Connection, most: int = MOST) -> Totals:
 def _told(connection: Connection, table: Table, coarse: Sequence[str], most: int) -> tuple[list[tuple[Any, ...]], int]:
     """Project, labels and count, and how many rows of ``table`` are in another; of ``coarse`` labels none is ever "other"."""
     project, *keys, count = table.c
+    all_ = select(projects.c.name, *keys, count).join_from(table, projects).order_by(project, *keys)
+    told = [tuple(row) for row in pieces(connection, all_.limit(most + 1))]
+    if len(told) <= most:  # as nearly always: nothing has to be counted to know which are too many
+        return told, 0
     of_each = select(project, func.count().label("sums")).group_by(project).order_by(project)
     told_apart = select(project, *(table.c[name] for name in coarse)).distinct().subquery()
     coarser_of_each = select(told_apart.c.project_id, func.count()).group_by(told_apart.c.project_id)
@@ -98,11 +102,10 @@ def _told(connection: Connection, table: Table, coarse: Sequence[str], most: int
 
     labels = [key if key.name in coarse else None for key in keys]
     grouped = [label for label in labels if label is not None]
-    every = select(projects.c.name, *keys, count).join_from(table, projects).where(project <= whole)
     coarser = select(projects.c.name, *grouped, func.sum(count)).join_from(table, projects)
     coarser = coarser.where(project > whole, project <= part).group_by(project, projects.c.name, *grouped)
     rest = select(*grouped, func.sum(count)).where(project > part).group_by(*grouped).order_by(*grouped)
-    told = [tuple(row) for row in pieces(connection, every.order_by(project, *keys))]
+    told = [tuple(row) for row in pieces(connection, all_.where(project <= whole))]
     told += [(name, *_spread(labels, row)) for name, *row in pieces(connection, coarser.order_by(project, *grouped))]
     told += [(OTHER, *_spread(labels, row)) for row in pieces(connection, rest)]
     return told, sum(number for _, number in sums) - len(told)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+import structlog
 from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
 from collector.wire.frames import Counted, Instrument, Sample
+
+log = structlog.get_logger(__name__)
 
 SUMMED = ("counter", "histogram")
 SERIES_AT_MOST = 20_000  # of one worker: ten times what the route table and the closed lists allow
@@ -36,14 +39,20 @@ class Sums:
     def __init__(self) -> None:
         self._ended: dict[str, dict[Key, float]] = {}
         self._running: dict[int, Counted] = {}
+        self._too_many: set[int] = set()  # workers of which that was said
 
     def keep(self, worker: int, said: Counted) -> None:
         """Take ``said`` in place of what ``worker`` said before."""
-        if sum(len(instrument.samples) for instrument in said.instruments) <= SERIES_AT_MOST:
+        series = sum(len(instrument.samples) for instrument in said.instruments)
+        if series <= SERIES_AT_MOST:
             self._running[worker] = said
+        elif worker not in self._too_many:
+            self._too_many.add(worker)
+            log.error("a worker counts too many series: what it counts is left out from now on", worker=worker, series=series)
 
     def end(self, worker: int) -> None:
         """Keep what ``worker`` said last: the next one with its number begins at 0, and a sum must not fall."""
+        self._too_many.discard(worker)
         said = self._running.pop(worker, None)
         if said is not None:
             _add(self._ended, said)

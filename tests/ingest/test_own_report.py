@@ -6,7 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from prometheus_client import REGISTRY
 
 from collector.http.appkeys import AGENT_METRICS, NOW, SNAPSHOTS
 from collector.rollup.agentmetrics import EXPIRE_MS, SERIES_OF_AN_AGENT, AgentMetrics
@@ -151,6 +153,19 @@ def test_a_series_that_would_break_a_scrape_is_left_out(metric: AgentMetric) -> 
     kept.put(AGENT, [AgentMetric("taken", "gauge", 1.0), metric], now=0)
 
     assert [[one.value for one in series] for _, series in kept.current(0)] == [[1.0]]
+
+
+def test_agents_are_bounded_together() -> None:
+    """The one that has been silent for longest makes room, and its series count as dropped."""
+    reason = {"reason": "too_many"}
+    before = REGISTRY.get_sample_value("collector_agent_metrics_dropped_total", reason) or 0
+    kept = AgentMetrics(most=3)
+    for at in range(2):
+        agent = msgspec.structs.replace(AGENT, agent_id=f"a{at}")
+        kept.put(agent, [AgentMetric("m", "gauge", 1.0), AgentMetric("n", "gauge", 1.0)], now=at)
+
+    assert [agent.agent_id for agent, _ in kept.current(1)] == ["a1"]
+    assert REGISTRY.get_sample_value("collector_agent_metrics_dropped_total", reason) == before + 2
 
 
 def test_series_are_bounded() -> None:

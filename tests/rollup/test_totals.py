@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, event, insert, select, update
 
 from collector.persist.engine import Store
 from collector.persist.tables import csp_totals, drop_totals
@@ -83,3 +83,21 @@ async def test_no_sum_falls_while_they_grow(store: Store) -> None:
         assert by_what_is_kept(found) == by_what_is_kept(totals(connection).csp)
 
     await store.transact(work)
+
+
+async def test_few_sums_take_one_question_each(store: Store) -> None:
+    """Which are too many is found out only where some are: at the bound nothing is counted, one beyond it all is."""
+
+    def work(connection: Connection) -> list[int]:
+        project = add_project(connection, "shop")
+        asked: list[str] = []
+        event.listen(connection, "before_cursor_execute", lambda *args: asked.append(args[2]))
+        found = []
+        for number in range(4):
+            report(connection, project, DIRECTIVES[0], noise=f"class {number}")
+            asked.clear()
+            totals(connection, 3)
+            found.append(len([sql for sql in asked if "csp_totals" in sql]))
+        return found
+
+    assert await store.transact(work) == [1, 1, 1, 6]

@@ -13,15 +13,18 @@ from collector.serve.collected import Chosen
 from collector.serve.exporter import Exporter
 from tests.records import DEPLOYMENT, NOW
 
+Write = Callable[[Callable[[Connection], None]], Awaitable[None]]
 
-def turns_on(
-    store: Store,
-    snapshots: Snapshots,
-    *,
-    own: str = DEPLOYMENT,
-    write: Callable[[Callable[[Connection], None]], Awaitable[None]] | None = None,
-    now: int = NOW,
-) -> Turns:
+
+def turns_on(store: Store, snapshots: Snapshots, *, own: str = DEPLOYMENT, write: Write | None = None, now: int = NOW) -> Turns:
     """Its turns, of half a minute."""
-    writing = write or store.transact
-    return Turns(store, writing, snapshots, own, Exporter(Chosen()), now=lambda: now, interval_ms=30_000, epoch=lambda: 1)
+    return Turns(
+        store,
+        write or store.transact,
+        snapshots,
+        own,
+        Exporter(Chosen()),
+        now=lambda: now,
+        interval_ms=30_000,
+        epoch=lambda: 1,
+    )
