@@ -33,12 +33,19 @@ named and the rest is `other`. No host, URL or user name is ever a label of a `c
 address in `collector_build_info`.
 
 It comes as text (0.0.4) or as OpenMetrics (1.0), by what `Accept` would rather have, and compressed where `Accept-Encoding`
-names gzip. What it says of a deployment is of one snapshot. Violations, the use of AI models and what stands under Coder's
-names are read as often, each at a moment of its own that can be one refresh interval away; counters are those of the scrape.
+names gzip.
 
-`/metrics/deployment` and `/metrics/replica` are the halves of it, on both addresses. What was collected is the same whichever
-replica is asked: scrape that half of one of them, or of all and count it once, with `max without (instance, pod)`. How the
-service is doing every replica says of itself: scrape that half of each, and add them up.
+`/metrics/deployment` and `/metrics/replica` are the halves of it, on both addresses. **What was collected** is of one moment:
+counters, violations, the use of AI models and what stands under Coder's names are read with the snapshot, in one transaction,
+every `CODER_AGENT_STATS_REFRESH_INTERVAL`, and replaced together. Between two snapshots nothing of it moves, so ranges of
+`rate` and `increase` have to be longer than that. The leader reads it and every replica tells the same, a sixth of the interval
+later at most: scrape this half of one of them, or of all and count it once, with `max without (instance, pod)`.
+
+**How the service is doing** is of the moment of the scrape, and every replica says it of itself: scrape this half of each.
+Counters and histograms add up. Of gauges those do that are a replica's own, like `collector_queue_reports`; what all replicas
+see of one thing, like `collector_leader_epoch`, the lease or the stream (`collector_stream_*`), is to be taken once: its `max`.
+With [several processes](operations.md#several-cores) in a replica its counters and histograms are those of all of them
+together, and its gauges, `process_*` and `python_*` those of the main process alone.
 """
 
 COLLECTED = """
@@ -52,8 +59,9 @@ Up to 5,000 series of such a counter are told apart. What is beyond them is adde
 of the later ones the reports of all directives are one series with the directive `other`, and when there are more than 5,000
 of those as well, later projects are together the project `other`. Nothing is missing from a sum, and none falls.
 
-While the store cannot be read, or takes more than three seconds, a scrape gets what was last read from it, and
-`collector_metrics_age_seconds` says how old that is. Before the first reading nothing is said of it at all.
+A scrape never asks the store. While it cannot be read or written, or any part of all this fails, a scrape gets what was read
+last, all of it, and `collector_metrics_age_seconds` says how old that is; after a restart too. Before the first snapshot
+nothing is said at all.
 """
 
 CODER = """
@@ -72,15 +80,15 @@ labels tell agents apart; those alike in them are added up, and of their latenci
 groups of labels are told apart in a deployment; `collector_aibridge_overflow_groups_total` says whether there were more.
 
 Their labels do name users, workspaces and templates, as far as `COLLECTOR_USER_IDENTITY` lets them be stored. Of each metric
-there are at most 20,000 series; `collector_metric_series_left_out` says how many are missing. What differs from a Coder server
-stands in [compatibility](compatibility.md).
+there are at most 20,000 series; `collector_metric_series_left_out` says how many are missing, and of what agents send
+`collector_agent_metric_series_left_out`. What differs from a Coder server stands in [compatibility](compatibility.md).
 
 """
 
 OWN = """
 ## How the service is doing
 
-The counters and histograms begin at 0 with the process. Both CSP paths count as `/api/v2/csp/reports`. Beside these stand the
+All of it is of the moment of the scrape. The counters and histograms begin at 0 with the process. Both CSP paths count as `/api/v2/csp/reports`. Beside these stand the
 `process_*` and `python_*` metrics of the Prometheus client.
 """
 
@@ -93,8 +101,8 @@ TAIL = """
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that
   Firefox and Safari send, nothing comes again.
-- `collector_metrics_age_seconds > 60`: the store cannot be read, and the counters stand still.
-- `collector_metric_series_left_out > 0`: a metric has more series than are served.
+- `collector_metrics_age_seconds` more than three refresh intervals: no snapshot is made, and all that was collected stands still.
+- `collector_metric_series_left_out > 0`, `collector_agent_metric_series_left_out > 0`: a metric has more series than are served.
 - `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
 """
 
