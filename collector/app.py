@@ -122,8 +122,7 @@ async def create_app(
     checker = updatecheck.Checker(settings.feed_url, own, store, app[WRITER].write, now=now)
     app[UPDATE_CHECK] = checker.answer
     app[LEADERSHIP] = _leadership(settings, app)
-    app[exporter.EXPORTER] = exporter.Exporter(_chosen(settings, app, prices))
-    app[TURNS] = turns(settings, app)
+    _set_up_metrics(settings, app, prices)
     app[SCHEDULE] = Schedule(list(jobs(settings, app, checker)), clock=now, leads=lambda: app[LEADERSHIP].leads)
     metrics = settings.prometheus_address if settings.prometheus_enable else None
     app[PAGES] = Pages(
@@ -216,9 +215,11 @@ def _latency(settings: Settings, store: Store) -> Latency:
     return Latency(store, time.monotonic, good_for=refresh.total_seconds(), threshold=threshold.total_seconds())
 
 
-def _chosen(settings: Settings, app: web.Application, prices: PriceList | None) -> Chosen:
+def _set_up_metrics(settings: Settings, app: web.Application, prices: PriceList | None) -> None:
     currency = prices.currency if prices else ""
-    return Chosen(app[NOISE].rules, currency, settings.max_store_bytes, upkeep.wanted(settings))
+    chosen = Chosen(app[NOISE].rules, currency, settings.max_store_bytes, upkeep.wanted(settings))
+    app[exporter.EXPORTER] = exporter.Exporter(chosen)
+    app[TURNS] = turns(settings, app)
 
 
 async def _set_up_aibridge(app: web.Application, settings: Settings, prices: PriceList | None) -> None:

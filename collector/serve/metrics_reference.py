@@ -88,7 +88,9 @@ there are at most 20,000 series; `collector_metric_series_left_out` says how man
 OWN = """
 ## How the service is doing
 
-All of it is of the moment of the scrape. The counters and histograms begin at 0 with the process. Both CSP paths count as `/api/v2/csp/reports`. Beside these stand the
+All of it is of the moment of the scrape.
+
+The counters and histograms begin at 0 with the process. Both CSP paths count as `/api/v2/csp/reports`. Beside these stand the
 `process_*` and `python_*` metrics of the Prometheus client.
 """
 
@@ -101,8 +103,10 @@ TAIL = """
 - `collector_store_bytes` near `collector_store_limit_bytes`: new violations are about to be refused.
 - `increase(collector_refused_reports_total[5m]) > 0` by `reason`: what was answered 503. Of legacy reports, and of all that
   Firefox and Safari send, nothing comes again.
-- `collector_metrics_age_seconds` more than three refresh intervals: no snapshot is made, and all that was collected stands still.
-- `collector_metric_series_left_out > 0`, `collector_agent_metric_series_left_out > 0`: a metric has more series than are served.
+- `collector_metrics_age_seconds` more than three refresh intervals: no snapshot is made, and all that was collected stands
+  still.
+- `collector_metric_series_left_out > 0`, `collector_agent_metric_series_left_out > 0`: a metric has more series than are
+  served.
 - `rate(collector_csp_dropped_reports_total[5m])` by `reason`: what is left out, and why.
 """
 
