@@ -149,7 +149,8 @@ LEFT_OUT = Family(
 # The service itself.
 AGENT_SERIES_LEFT_OUT = Family(
     "collector_agent_metric_series_left_out",
-    "Series that agents send of themselves and that are not served, because their metric has more than 20,000.",
+    "Series that agents send of themselves and that are not served, because their metric has more than 20,000."
+    " With COLLECTOR_CODER_METRICS.",
 )
 QUEUE = Family("collector_queue_reports", "Reports and rows that wait for the writer.")
 QUEUE_OLDEST = Family(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from collector.persist.tables import leases, snapshots
 from tests.inside import Inside, running, running_beside
 from tests.postgres import PostgresServer
 from tests.serve.state import checks
+from tests.test_journey import REPORT
 
 pytestmark = pytest.mark.slow
 
@@ -115,6 +117,26 @@ async def test_health_and_metrics_say_who_leads(two: Two) -> None:
     assert [found["collector_leader_epoch"] for found in metrics] == [1, 1]
     assert all(found["collector_lease_renewed_timestamp_seconds"] > 1_700_000_000 for found in metrics)
     assert 'collector_job_age_seconds{job="retention"}' not in metrics[1]
+
+
+async def test_both_tell_the_same_of_the_deployments(two: Two) -> None:
+    """While reports come in: of one snapshot both scrapes have the same samples, counters and all, whoever is asked."""
+    name, same = "collector_snapshot_timestamp_seconds", set()
+    async with asyncio.timeout(30):
+        while len(same) < 3:
+            assert (await two.leader.post(two.leader.csp_path, json.dumps(REPORT)))[0] == 200
+            ours, theirs = [await deployments(one) for one in two[:2]]
+            if ours[name] == theirs[name]:
+                assert ours == theirs
+                same.add(sum(count for series, count in ours.items() if series.startswith("collector_csp_reports_total")))
+
+
+async def deployments(collector: Inside) -> dict[str, float]:
+    """The samples of the deployments' half, but how old they are."""
+    async with collector.client.get(f"{collector.prometheus_url}/deployment") as response:
+        lines = (await response.text()).splitlines()
+    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {series: float(value) for series, _, value in samples if series != "collector_metrics_age_seconds"}
 
 
 async def test_a_stop_hands_over(two: Two) -> None:
