@@ -121,7 +121,8 @@ async def test_health_and_metrics_say_who_leads(two: Two) -> None:
 
 async def test_both_tell_the_same_of_the_deployments(two: Two) -> None:
     """While reports come in: of one snapshot both scrapes have the same samples, counters and all, whoever is asked."""
-    name, same = "collector_snapshot_timestamp_seconds", set()
+    name = "collector_snapshot_timestamp_seconds"
+    same: set[float] = set()
     async with asyncio.timeout(30):
         while len(same) < 3:
             assert (await two.leader.post(two.leader.csp_path, json.dumps(REPORT)))[0] == 200
