@@ -26,8 +26,8 @@ from collector.http.redirect import to_access_url
 from collector.http.tls import Certificates, TlsOptions
 from collector.ingest.clients import Clients
 from collector.ingest.csp import CspDoor
-from collector.normalize.csp import Remembered
 from collector.normalize.filters import NoiseFilter
+from collector.normalize.remembered import Remembered
 from collector.pages.session import SignIn
 from collector.persist.engine import Store
 from collector.persist.meta import DEFAULT_PROJECT, service_secret

@@ -7,8 +7,7 @@ Every visitor of every site comes through here, so this door stands in front of 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from typing import TypeVar
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 from multidict import CIMultiDict
@@ -23,15 +22,13 @@ from collector.http.limits import Budget
 from collector.http.operation import Operation
 from collector.http.signature import SERVER
 from collector.ingest.clients import Clients
-from collector.normalize import csp
-from collector.normalize.fingerprint import fingerprint
+from collector.normalize.csp import Arrived
+from collector.normalize.remembered import Remembered
 from collector.persist.sink import Sink
 from collector.wire.csp import Entry
 from collector.wire.errors import InvalidReport, Overloaded
 from collector.wire.identity import IngestKey, KeyKind
-from collector.wire.records import CspIntake, CspReport, DropReason, OtherReport
-
-T = TypeVar("T", CspReport, OtherReport)
+from collector.wire.records import CspIntake, DropReason
 
 ROUTE = "/api/v2/csp/reports"
 PATHS = (ROUTE, "/csp/reports")
@@ -79,7 +76,7 @@ class CspDoor:
         guard: Guard,
         budget: Budget,
         clients: Clients,
-        remembered: csp.Remembered,
+        remembered: Remembered,
         *,
         own: IngestKey,
         now: Callable[[], int],
@@ -119,13 +116,16 @@ class CspDoor:
     async def _take(self, request: web.BaseRequest) -> None:
         key = self._known_key(request.raw_path) or await self._key(request)
         content = body.whole_report(request) or await body.read_report(request)
-        arrived = self._remembered.arrived(content, user_agent=request.headers.get("User-Agent"))
+        now = self._now()
+        arrived = self._remembered.arrived(
+            content, user_agent=request.headers.get("User-Agent"), project=key.project, now=now
+        )
         entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
             return
         allowed = self._allowed(key, entries)
         try:
-            refusals = await self._sink.submit((self._intake(request, key, arrived, entries, allowed),))
+            refusals = await self._sink.submit((self._intake(request, key, arrived, entries, allowed, now),))
         except Overloaded:
             self._give_back(key, allowed)
             raise
@@ -158,21 +158,22 @@ class CspDoor:
         if key.ingest_rate is not None:
             self._budget.give_back(_project(key), allowed, limit=key.ingest_rate)
 
-    def _intake(self, request: web.BaseRequest, key: IngestKey, arrived: csp.Arrived, entries: int, allowed: int) -> CspIntake:
+    def _intake(
+        self, request: web.BaseRequest, key: IngestKey, arrived: Arrived, entries: int, allowed: int, now: int
+    ) -> CspIntake:
         """What is to be stored of ``entries``, of which the budget allows so many."""
-        reports, others, drops = arrived.reports, arrived.others, arrived.drops
-        if key.allowed_origins is not None or allowed < entries or drops or key.sample_rate < 1:
-            reports, others, drops = _sifted(arrived, key, allowed, self._chance)
-        now = self._now()
+        if key.allowed_origins is not None or allowed < entries or arrived.drops or key.sample_rate < 1:
+            arrived = _sifted(arrived, key, allowed, self._chance)
         return CspIntake(
             project_id=key.project_id,
             deployment=key.deployment,
             received_at=now,
-            reports=reports,
-            fingerprints=tuple([fingerprint(key.project, report.group) for report in reports]),
-            drops=drops,
-            others=others,
-            client=self._clients.mark(request, now) if reports else None,
+            reports=arrived.reports,
+            fingerprints=arrived.fingerprints,
+            drops=arrived.drops,
+            others=arrived.others,
+            client=self._clients.mark(request, now) if arrived.reports else None,
+            ages=arrived.ages,
         )
 
     def _refused(self, request: web.BaseRequest, error: Exception) -> web.Response:
@@ -203,24 +204,31 @@ def _project(key: IngestKey) -> str:
     return f"project {key.project_id}"
 
 
-def _sifted(
-    arrived: csp.Arrived, key: IngestKey, allowed: int, chance: Callable[[], float]
-) -> tuple[tuple[CspReport, ...], tuple[OtherReport, ...], tuple[tuple[DropReason, int], ...]]:
+def _sifted(arrived: Arrived, key: IngestKey, allowed: int, chance: Callable[[], float]) -> Arrived:
     """``arrived`` without what its key may not bring: each entry left out is counted under its reason."""
     drops = Counter(dict(arrived.drops))
     origins, share = key.allowed_origins, key.sample_rate
 
-    def kept(entries: Sequence[T]) -> tuple[T, ...]:
+    def kept(found: Iterable[str | None]) -> list[int]:
+        """Which of the entries, by the origins of their documents, may pass."""
         nonlocal allowed
+        entries = list(enumerate(found))
         affordable = entries[: max(0, allowed)]
         allowed -= len(entries)
-        own = [entry for entry in affordable if origins is None or entry.document_origin in origins]
+        own = [entry for entry in affordable if origins is None or entry[1] in origins]
         sampled = own if share >= 1 else [entry for entry in own if chance() < share]
         drops[DropReason.OVER_BUDGET] += len(entries) - len(affordable)
         drops[DropReason.FOREIGN_ORIGIN] += len(affordable) - len(own)
         drops[DropReason.SAMPLED_OUT] += len(own) - len(sampled)
-        return tuple(sampled)
+        return [at for at, _ in sampled]
 
-    reports = kept(arrived.reports)
-    others = kept(arrived.others)
-    return reports, others, tuple((r, n) for r, n in drops.items() if n)
+    reports = kept(report.document_origin for report in arrived.reports)
+    others = kept(other.document_origin for other in arrived.others)
+    return Arrived(
+        arrived.outcomes,
+        tuple([arrived.reports[at] for at in reports]),
+        tuple([arrived.fingerprints[at] for at in reports]),
+        tuple([arrived.ages[at] for at in reports]) if arrived.ages else (),
+        tuple((r, n) for r, n in drops.items() if n),
+        tuple([arrived.others[at] for at in others]),
+    )

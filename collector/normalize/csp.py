@@ -10,6 +10,7 @@ import msgspec
 
 from collector.normalize import lenient
 from collector.normalize.filters import SHIPPED, NoiseFilter
+from collector.normalize.fingerprint import fingerprint
 from collector.normalize.other_reports import other_report
 from collector.normalize.policy import policy, policy_hash
 from collector.normalize.sources import allows
@@ -50,69 +51,55 @@ Outcome = CspReport | OtherReport | Dropped
 
 
 class Arrived(msgspec.Struct, frozen=True, gc=False):
-    """What one POST brought. ``outcomes`` has an entry for each of the body's first 1,000, in order; the rest are its sums."""
+    """What one POST brought. ``outcomes`` has an entry for each of the body's first 1,000, in order; the rest are its sums.
+
+    ``fingerprints`` and ``ages`` are parallel to ``reports``, as in ``CspIntake``.
+    """
 
     outcomes: tuple[Outcome, ...]
     reports: tuple[CspReport, ...] = ()
+    fingerprints: tuple[str, ...] = ()
+    ages: tuple[int, ...] = ()
     drops: tuple[tuple[DropReason, int], ...] = ()
     others: tuple[OtherReport, ...] = ()
 
 
-class Remembered:
-    """What bodies bring, by one table of noise rules. A page with a fault makes all its visitors post the same bytes.
-
-    Bounded by the bytes that it holds; when full it starts anew, which costs one normalization a body.
-    """
-
-    LONGEST = 4096  # bytes of a body
-    BYTES = 8 * 1024 * 1024
-    OVERHEAD = 1024  # bytes of a record beside its strings, which are at most as long as the body
-
-    def __init__(self, noise: NoiseFilter = SHIPPED) -> None:
-        self._noise = noise
-        self._arrived: dict[tuple[bytes, str | None], Arrived] = {}
-        self._bytes = 0
-
-    def arrived(self, body: bytes, *, user_agent: str | None) -> Arrived:
-        """As :func:`arrived`, looked up when the same browser has brought the same body before."""
-        family = browser(user_agent)
-        if len(body) > self.LONGEST or not body.startswith(b"{"):
-            return _judged(body, family, self._noise)  # long bodies and arrays hardly ever repeat
-        known = self._arrived.get((body, family))
-        if known is None:
-            known = _judged(body, family, self._noise)
-            self._put(body, family, known)
-        return known
-
-    def _put(self, body: bytes, family: str | None, arrived: Arrived) -> None:
-        size = 2 * len(body) + self.OVERHEAD
-        if self._bytes + size > self.BYTES:
-            self._arrived.clear()
-            self._bytes = 0
-        self._arrived[body, family] = arrived
-        self._bytes += size
-
-
-def arrived(body: bytes, *, user_agent: str | None, noise: NoiseFilter = SHIPPED) -> Arrived:
+def arrived(body: bytes, *, user_agent: str | None, project: str = "default", noise: NoiseFilter = SHIPPED) -> Arrived:
     """What a POST to the CSP intake brought, judged entry by entry and by shape, whatever its content type says.
 
     Raises:
         InvalidReport: the body is not JSON, or is neither an array nor an object that browsers send.
     """
-    return _judged(body, browser(user_agent), noise)
+    return judged(body, browser(user_agent), project, noise)
 
 
-def _judged(body: bytes, family: str | None, noise: NoiseFilter) -> Arrived:
+def judged(body: bytes, family: str | None, project: str, noise: NoiseFilter) -> Arrived:
+    """As :func:`arrived`, of a browser of this family."""
     entries, over = _entries(body)
     outcomes = tuple([_outcome(entry, family, noise) for entry in entries])
     reports = tuple([outcome for outcome in outcomes if isinstance(outcome, CspReport)])
+    fingerprints = tuple([fingerprint(project, report.group) for report in reports])
+    ages = tuple([_age(entry) for entry, outcome in zip(entries, outcomes, strict=True) if isinstance(outcome, CspReport)])
+    ages = ages if any(ages) else ()
     if len(reports) == len(outcomes) and not over:
-        return Arrived(outcomes, reports)  # nearly always: there is nothing to count
+        return Arrived(outcomes, reports, fingerprints, ages)  # nearly always: there is nothing to count
     drops = Counter(outcome.reason for outcome in outcomes if isinstance(outcome, Dropped))
     if over:
         drops[DropReason.OVER_ENTRIES] = over
     others = tuple([outcome for outcome in outcomes if isinstance(outcome, OtherReport)])
-    return Arrived(outcomes, reports, tuple(drops.items()), others)
+    return Arrived(outcomes, reports, fingerprints, ages, tuple(drops.items()), others)
+
+
+def lone_violation(array: bytes, family: str | None, noise: NoiseFilter) -> CspReport | None:
+    """What an array of one brings, if that is a violation which the typed reading finds whole; then it is read so anywhere."""
+    try:
+        typed = _ARRAY.decode(array)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    if len(typed) != 1 or not _is_complete(typed[0]):
+        return None
+    outcome = _outcome(typed[0], family, noise)
+    return outcome if isinstance(outcome, CspReport) else None
 
 
 def _entries(body: bytes) -> tuple[Sequence[lenient.Posted], int]:
@@ -150,17 +137,20 @@ def _outcome(entry: lenient.Posted, family: str | None, noise: NoiseFilter) -> O
     if isinstance(entry, OtherEntry):
         return other_report(entry, age_ms=_milliseconds(entry.age), family=family)
     if entry.csp_report is not None:
-        return _report(entry.csp_report, noise, document=None, age=None, family=family)
+        return _report(entry.csp_report, noise, document=None, family=family)
     if entry.body is None:
         return Dropped(DropReason.EMPTY, "no field has a value")
     # The browser that saw the violation is not always the one that delivers it.
-    return _report(entry.body, noise, document=entry.url, age=entry.age, family=browser(entry.user_agent) or family)
+    return _report(entry.body, noise, document=entry.url, family=browser(entry.user_agent) or family)
 
 
-def _report(
-    found: Violation, noise: NoiseFilter, *, document: str | None, age: float | None, family: str | None
-) -> CspReport | Dropped:
-    """``document`` is the envelope's URL, which stands in for a missing one in the body; ``age`` is in milliseconds."""
+def _age(entry: lenient.Posted) -> int:
+    """How long before its delivery it happened, in ms; legacy reports do not say, and come at once."""
+    return _milliseconds(entry.age) if isinstance(entry, Entry) and entry.csp_report is None else 0
+
+
+def _report(found: Violation, noise: NoiseFilter, *, document: str | None, family: str | None) -> CspReport | Dropped:
+    """``document`` is the envelope's URL, which stands in for a missing one in the body."""
     if not (
         found.blocked_uri or found.document_uri or found.effective_directive or found.violated_directive or found.source_file
     ):
@@ -187,7 +177,6 @@ def _report(
         noise_class=None if rule is None else rule.noise_class,
         noise_rule=None if rule is None else rule.name,
         place=_place(blocked_at, source_at, sample),
-        age_ms=_milliseconds(age),
         sample=sample,
         policy_hash=policy_hash(sample.policy),
         policy_allows=_policy_allows(policy(found.original_policy).judged, directive, blocked_at.text, origin),

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from collector.persist import noise, other_reports
 from collector.persist.csp_facets import CspFacets
-from collector.persist.csp_fold import MINUTE_MS, Fold, folded
+from collector.persist.csp_fold import MINUTE_MS, Fold, folded, noise_rules
 from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, SAMPLE, TOTALS, VIOLATION
@@ -45,6 +45,7 @@ class CspRows:
     def store(self, connection: Connection, intakes: Sequence[CspIntake]) -> None:
         """Add ``intakes`` to violations, minute buckets, samples and running sums, within the caller's transaction."""
         folds = folded(intakes)
+        matches = noise_rules(folds)
         drops: Counter[tuple[int, DropReason]] = Counter()
         for intake in intakes:
             for reason, count in intake.drops:
@@ -65,7 +66,7 @@ class CspRows:
             self.ranks.note(ordered)
         _add_drops(connection, drops)
         other_reports.store(connection, intakes, refuse_new=self.refuse_new)
-        noise.store(connection, intakes)
+        noise.store(connection, matches)
         self.activity.note(intakes)
 
     def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:

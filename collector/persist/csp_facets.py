@@ -36,7 +36,6 @@ KNOWN_LIMIT = (
     5_000  # violations whose values are remembered: some 30 MB; beyond it they are forgotten, which costs a SELECT each
 )
 FAMILIAR_LIMIT = 10_000  # sights that are remembered: some 10 MB; a forgotten one is written at once
-AGAIN_LIMIT = 50_000  # sights in a list before they are added up
 ROWS_PER_FLUSH = 1_000  # of one transaction: about 10 ms
 FEW_CLIENTS = 16  # until a day has so many, each is stored with its batch
 
@@ -72,8 +71,7 @@ class CspFacets:
         self._known: dict[str, Known] = {}
         self._familiar: dict[Sight, Sight] = {}  # each as the one object that stands for it below
         self._pending: Counter[Sight] = Counter()  # reports that are committed, and not counted with their values yet
-        self._again: list[Sight] = []  # more of them, one by one: adding up is cheaper for many at once
-        self._unsettled: list[Sight] = []  # the same, of the transaction under way
+        self._unsettled: list[tuple[Sight, int]] = []  # the same, of the transaction under way
         self._at = 0  # when the newest of them was received
         self._changed: set[str] = set()  # violations whose sketch is not written yet
         self._unsettled_changed: set[str] = set()
@@ -90,21 +88,21 @@ class CspFacets:
         sketches = []
         familiar, again, day = self._familiar, self._unsettled, self._at // DAY_MS
         for fingerprint, fold in folds.items():
-            for report in fold.reports:
+            for report, count in fold.reports:
                 sample = report.sample
                 sight = fingerprint, sample.document_uri, sample.user_agent, sample.blocked_uri, report.policy_hash
                 same = familiar.get(sight)
                 if same is not None:
-                    again.append(same)
+                    again.append((same, count))
                     continue
                 familiar[sight] = sight
                 for kind, value in _values(sight):
                     if kind == POLICY:
-                        under[fold.intake.project_id, value, fingerprint] += 1
+                        under[fold.intake.project_id, value, fingerprint] += count
                         texts[value] = sample.policy or ""
                     else:
                         key = self._place((fingerprint, kind, value), stale)
-                        _sum(new, key, Tally(fold.intake.project_id, 1, self._at))
+                        _sum(new, key, Tally(fold.intake.project_id, count, self._at))
             known = self._known[fingerprint]
             if (known.day != day or add(known.sketch, fold.clients)) and self._has_few_clients(fingerprint, fold.clients):
                 sketches.append(self._seen(fingerprint))
@@ -119,10 +117,9 @@ class CspFacets:
     def ended(self, *, whole: bool) -> None:
         """The transaction has ended; ``whole`` when all that was stored in it is committed."""
         if whole:
-            self._again += self._unsettled
+            for sight, count in self._unsettled:
+                self._pending[sight] = self._pending.get(sight, 0) + count
             self._changed |= self._unsettled_changed
-            if len(self._again) > AGAIN_LIMIT:
-                self._add_up()
         if not whole or self._in_doubt:
             # What is known may be what was rolled back. Reading it again is simpler than knowing better.
             self._familiar.clear()
@@ -133,7 +130,6 @@ class CspFacets:
 
     async def flush(self, write: Write) -> None:
         """Write the counters that have changed, through ``write``. What a failure leaves unwritten waits for the next call."""
-        self._add_up()
         sights, self._pending = self._pending, Counter()
         changed, self._changed = self._changed, set()
         try:
@@ -150,10 +146,6 @@ class CspFacets:
             self._pending.update(sights)
             self._changed |= changed
             raise
-
-    def _add_up(self) -> None:
-        self._pending.update(self._again)
-        self._again = []
 
     def _add_sights(self, connection: Connection, sights: Mapping[Sight, int]) -> None:
         """Count the values of sights; one that has lost its row since is among the others."""

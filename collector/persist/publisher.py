@@ -221,8 +221,10 @@ def _halves(record: Record) -> tuple[Record, Record] | None:
     if not isinstance(record, CspIntake) or len(record.reports) < 2:  # noqa: PLR2004 — one cannot be divided
         return None
     half = len(record.reports) // 2
-    first = msgspec.structs.replace(record, reports=record.reports[:half], fingerprints=record.fingerprints[:half])
-    rest = msgspec.structs.replace(
-        record, reports=record.reports[half:], fingerprints=record.fingerprints[half:], drops=(), others=()
+    first, rest = (
+        msgspec.structs.replace(
+            record, reports=record.reports[part], fingerprints=record.fingerprints[part], ages=record.ages[part]
+        )
+        for part in (slice(half), slice(half, None))
     )
-    return first, rest
+    return first, msgspec.structs.replace(rest, drops=(), others=())

@@ -62,7 +62,6 @@ class CspReport(msgspec.Struct, frozen=True, gc=False):
     noise_class: NoiseClass | None
     noise_rule: str | None  # the name of the rule that gave the class
     place: str  # second level for inline and eval: source path and line, else the normalized sample; else ""
-    age_ms: int  # how long before its delivery it happened; 0 for legacy reports
     sample: Sample
     policy_hash: str | None = None  # of the policy without nonces and report endpoints, whatever the order of its sources
     policy_allows: bool = False  # the policy it came with seems to allow it: a redirect and 'strict-dynamic' look like that
@@ -99,8 +98,9 @@ class OtherReport(msgspec.Struct, frozen=True, gc=False):
 class CspIntake(msgspec.Struct, frozen=True, gc=False):
     """All that one POST to /csp/reports brought, stored whole or not at all.
 
-    ``fingerprints`` is parallel to ``reports``. ``drops`` counts by reason. ``client`` is the mark of who sent it
-    (``persist/sketch.py``), of which neither address nor browser can be had.
+    ``fingerprints`` is parallel to ``reports``, and so is ``ages``: how long before its delivery each happened, in ms; empty when
+    all of them happened just now. ``drops`` counts by reason. ``client`` is the mark of who sent it (``persist/sketch.py``), of
+    which neither address nor browser can be had.
     """
 
     project_id: int
@@ -111,6 +111,7 @@ class CspIntake(msgspec.Struct, frozen=True, gc=False):
     drops: tuple[tuple[DropReason, int], ...] = ()
     others: tuple[OtherReport, ...] = ()
     client: int | None = None
+    ages: tuple[int, ...] = ()
 
 
 class AgentReport(msgspec.Struct, frozen=True, gc=False):

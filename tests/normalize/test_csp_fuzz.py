@@ -107,6 +107,8 @@ def assert_canonical(brought: Arrived) -> None:
     for other in brought.others:
         assert_canonical_other(other)
     assert all(count > 0 for _, count in brought.drops)
+    assert all(0 <= age <= MAX_AGE_MS for age in brought.ages)
+    assert len(brought.ages) in (0, len(brought.reports)) and len(brought.fingerprints) == len(brought.reports)
 
 
 def assert_canonical_other(report: OtherReport) -> None:
@@ -136,7 +138,6 @@ def assert_canonical_report(report: CspReport) -> None:
     assert report.disposition in ("enforce", "report", None)
     assert report.document_origin is None or report.document_origin.startswith(("http://", "https://"))
     assert report.blocked_key
-    assert 0 <= report.age_ms <= MAX_AGE_MS
     for number in (report.sample.line_number, report.sample.column_number, report.sample.status_code):
         assert number is None or 0 <= number <= INT32
     assert len(fingerprint("default", report.group)) == 32

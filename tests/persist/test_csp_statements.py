@@ -31,7 +31,6 @@ FULL = CspReport(
     noise_class=None,
     noise_rule=None,
     place="",
-    age_ms=0,
     sample=Sample(),
 )
 BARE = msgspec.structs.replace(FULL, effective_directive=None, blocked_origin=None, document_origin=None, disposition=None)

@@ -102,7 +102,6 @@ def intake(number: int = 1, *, reports: int = 1, blocked: str = "https://cdn.exa
         noise_class=None,
         noise_rule=None,
         place="",
-        age_ms=0,
         sample=Sample(document_uri="https://shop.example/cart"),
     )
     return CspIntake(1, "here", RECEIVED, (report,) * reports, (f"{number:032x}",) * reports)

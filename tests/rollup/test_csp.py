@@ -154,11 +154,11 @@ def late_reports(number: int) -> CspIntake:
         noise_class=None,
         noise_rule=None,
         place="",
-        age_ms=72 * 3_600_000 + number % 7 * 60_000,
         sample=Sample(),
     )
     names = [f"{(number + place) % 4:032x}" for place in range(4)]
-    return CspIntake(project_id=1, deployment="d", received_at=NOW, reports=(report,) * 4, fingerprints=tuple(names))
+    age = 72 * 3_600_000 + number % 7 * 60_000
+    return CspIntake(1, "d", received_at=NOW, reports=(report,) * 4, fingerprints=tuple(names), ages=(age,) * 4)
 
 
 async def test_reports_that_arrive_while_their_minutes_are_folded_are_counted_once(store: Store) -> None:

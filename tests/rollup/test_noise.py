@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from collector.normalize.csp import Remembered
+from collector.normalize.remembered import Remembered
 from collector.normalize.filters import SHIPPED, NoiseFilter
 from collector.normalize.fingerprint import fingerprint
 from collector.normalize.noise_rules import effective_rules
@@ -48,7 +48,7 @@ def legacy(blocked: str, *, policy: str = "default-src 'self'", document: str = 
 
 def intake(body: bytes, by: NoiseFilter = SHIPPED, *, at: int = NOW, client: int = 1) -> CspIntake:
     """What a body brings when these rules are in effect."""
-    brought = Remembered(by).arrived(body, user_agent="Mozilla/5.0 Firefox/153.0")
+    brought = Remembered(by).arrived(body, user_agent="Mozilla/5.0 Firefox/153.0", project="default", now=0)
     names = tuple(fingerprint("shop", report.group) for report in brought.reports)
     return CspIntake(1, "d", at, brought.reports, names, client=mark(client.to_bytes(8, "big")))
 

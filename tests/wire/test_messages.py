@@ -44,13 +44,13 @@ RECORDS: st.SearchStrategy[Record] = st.one_of(
                 noise_class=st.none() | st.sampled_from(NoiseClass),
                 noise_rule=st.none() | TEXT,
                 place=TEXT,
-                age_ms=NUMBER,
                 sample=st.builds(Sample, document_uri=st.none() | TEXT, line_number=st.none() | NUMBER),
                 policy_allows=st.booleans(),
             ),
             max_size=3,
         ).map(tuple),
         fingerprints=st.lists(TEXT, max_size=3).map(tuple),
+        ages=st.lists(NUMBER, max_size=3).map(tuple),
         drops=st.lists(st.tuples(st.sampled_from(DropReason), NUMBER), max_size=2).map(tuple),
         others=st.lists(
             st.builds(

@@ -1,0 +1,168 @@
+"""``python -m benchmarks.hotpath``: what a report costs in each stage of intake, without HTTP, in one process and thread.
+
+The bodies are those of ``wrk/``: 200 different reports of 72 violations, singly and in arrays, whose ages are never the same
+twice. ``read`` makes records of bodies, ``store`` writes a batch of 64 bodies to SQLite. What counts is processor time: it
+tells changes of a few percent apart, also on a machine that others use, when the least of several rounds is taken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import json
+import pstats
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from sqlalchemy import insert
+
+from collector.normalize.remembered import Remembered
+from collector.persist.csp import CspRows
+from collector.persist.engine import SqliteStore
+from collector.persist.migrate import upgrade
+from collector.persist.tables import projects
+from collector.wire.records import CspIntake
+
+AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+POLICY = "default-src 'none'; script-src 'self' 'nonce-abcdefgh'; style-src 'self'; img-src 'self'; report-uri /csp/reports"
+DIRECTIVES = ("script-src-elem", "img-src", "style-src-elem", "connect-src", "font-src")
+VARIANTS, BATCH, BATCHES, ROUNDS = 200, 64, 40, 5
+
+
+class Brought(NamedTuple):
+    """Bodies, each with as many reports."""
+
+    words: str
+    reports: int
+    bodies: list[bytes]
+
+
+def main() -> int:
+    """Run and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.hotpath", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--profile", choices=("read", "store"), help="show where a stage spends its time with arrays of 50")
+    args = parser.parse_args()
+    ways = [Brought("single", 1, _singles()), *(Brought(f"arrays of {n}", n, _arrays(n)) for n in (10, 50))]
+    with tempfile.TemporaryDirectory() as directory:
+        asyncio.run(_measured(Path(directory) / "collector.db", ways, args.rounds, args.profile))
+    return 0
+
+
+async def _measured(path: Path, ways: list[Brought], rounds: int, profile: str | None) -> None:
+    url = f"sqlite:///{path}"
+    await upgrade(url)
+    store = SqliteStore(path)
+    await store.transact(lambda connection: connection.execute(insert(projects).values(id=1, name="default", created_at=0)))
+    rows, remembered = CspRows(), Remembered()
+    for way in ways:
+        read: list[float] = []
+        kept: list[float] = []
+        for number in range(rounds + 1):  # the first finds nothing known
+            with _profiled(on=number == rounds and way is ways[-1] and profile == "read"):
+                began = time.process_time()
+                batches = _read(way, remembered)
+                read.append(time.process_time() - began)
+            with _profiled(on=number == rounds and way is ways[-1] and profile == "store"):
+                began = time.process_time()
+                for batch in batches:
+                    await store.transact(partial(rows.store, intakes=batch))
+                    rows.ended(whole=True)
+                kept.append(time.process_time() - began)
+        reports = BATCH * BATCHES * way.reports
+        figures = " ".join(f"{name} {min(took[1:]) / reports * 1e6:.2f} µs" for name, took in (("read", read), ("store", kept)))
+        print(f"{way.words}: {figures} a report")
+    await store.close()
+
+
+def _read(way: Brought, remembered: Remembered) -> list[list[CspIntake]]:
+    """What intake makes of the bodies, in batches."""
+    now = time.time_ns() // 1_000_000
+    intakes = []
+    for number in range(BATCH * BATCHES):
+        body = way.bodies[number % len(way.bodies)]
+        found = remembered.arrived(body, user_agent=AGENT, project="default", now=now)
+        intakes.append(CspIntake(1, "d", now, found.reports, found.fingerprints, found.drops, client=number % 7, ages=found.ages))
+    return [intakes[start : start + BATCH] for start in range(0, len(intakes), BATCH)]
+
+
+def _singles() -> list[bytes]:
+    def body(number: int) -> bytes:
+        page, directive, disposition, blocked = _fields(number)
+        report = {
+            "document-uri": page,
+            "referrer": "",
+            "violated-directive": directive,
+            "effective-directive": directive,
+            "original-policy": POLICY,
+            "disposition": disposition,
+            "blocked-uri": blocked,
+            "status-code": 200,
+            "script-sample": "",
+            "source-file": page,
+            "line-number": number,
+            "column-number": 9,
+        }
+        return _json({"csp-report": report})
+
+    return [body(number) for number in range(1, VARIANTS + 1)]
+
+
+def _arrays(size: int) -> list[bytes]:
+    ages = random.Random(0)
+
+    def report(number: int) -> dict[str, object]:
+        page, directive, disposition, blocked = _fields(number)
+        body = {
+            "blockedURL": blocked,
+            "columnNumber": 9,
+            "disposition": disposition,
+            "documentURL": page,
+            "effectiveDirective": directive,
+            "lineNumber": number,
+            "originalPolicy": POLICY,
+            "referrer": "",
+            "sample": "",
+            "sourceFile": page,
+            "statusCode": 200,
+        }
+        age = ages.randrange(60_000)
+        return {"age": age, "body": body, "type": "csp-violation", "url": page, "user_agent": AGENT}
+
+    count = BATCH * BATCHES
+    return [_json([report((first + k) % VARIANTS + 1) for k in range(size)]) for first in range(count)]
+
+
+def _fields(number: int) -> tuple[str, str, str, str]:
+    """The page, the directive, the disposition and what was blocked, as in ``wrk/common.lua``."""
+    page = f"https://site{number % 10}.example/area/{number}/page"
+    blocked = f"https://cdn{number % 50}.example/assets/bundle-{number}.js?v={number}" if number % 9 else "inline"
+    return page, DIRECTIVES[number % 5], "enforce" if number % 3 else "report", blocked
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+@contextmanager
+def _profiled(*, on: bool) -> Iterator[None]:
+    """Print where what is done within spends its time."""
+    if not on:
+        yield
+        return
+    profile = cProfile.Profile()
+    with profile:
+        yield
+    pstats.Stats(profile).sort_stats("tottime").print_stats(15)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
