@@ -90,7 +90,8 @@ def _read(way: Brought, remembered: Remembered) -> list[list[CspIntake]]:
     for number in range(BATCH * BATCHES):
         body = way.bodies[number % len(way.bodies)]
         found = remembered.arrived(body, user_agent=AGENT, project="default", now=now)
-        intakes.append(CspIntake(1, "d", now, found.reports, found.fingerprints, found.drops, client=number % 7, ages=found.ages))
+        brought = found.reports, found.fingerprints, found.drops, found.others
+        intakes.append(CspIntake(1, "d", now, *brought, client=number % 7, ages=found.ages))
     return [intakes[start : start + BATCH] for start in range(0, len(intakes), BATCH)]
 
 

@@ -117,9 +117,7 @@ class CspDoor:
         key = self._known_key(request.raw_path) or await self._key(request)
         content = body.whole_report(request) or await body.read_report(request)
         now = self._now()
-        arrived = self._remembered.arrived(
-            content, user_agent=request.headers.get("User-Agent"), project=key.project, now=now
-        )
+        arrived = self._remembered.arrived(content, user_agent=request.headers.get("User-Agent"), project=key.project, now=now)
         entries = len(arrived.reports) + len(arrived.others)
         if not (entries or arrived.drops):
             return

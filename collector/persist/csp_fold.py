@@ -46,29 +46,65 @@ class Fold(msgspec.Struct, gc=False):
 
 def folded(intakes: Sequence[CspIntake]) -> dict[str, Fold]:
     """One fold for each fingerprint among ``intakes``."""
-    first: dict[Same, tuple[CspIntake, CspReport]] = {}
-    times: defaultdict[Same, list[int]] = defaultdict(list)
-    sent: defaultdict[int, set[Same]] = defaultdict(set)  # by client
+    folds: dict[str, Fold] = {}
+    arrays: list[CspIntake] = []
+    for intake in intakes:
+        if len(intake.reports) == 1:
+            _add_one(folds, intake)
+        else:
+            arrays.append(intake)
+    if arrays:
+        _add_arrays(folds, arrays)
+    return folds
+
+
+def _add_one(folds: dict[str, Fold], intake: CspIntake) -> None:
+    """Add the only report of an intake: to group what may well come once costs more than it saves."""
+    report, fingerprint = intake.reports[0], intake.fingerprints[0]
+    seen = intake.received_at - sum(intake.ages)
+    key = seen // MINUTE_MS, report.disposition or "unknown"
+    fold = folds.get(fingerprint)
+    if fold is None:
+        clients = set() if intake.client is None else {intake.client}
+        folds[fingerprint] = Fold(intake, report, seen, seen, 1, {key: 1}, [(report, 1)], clients)
+        return
+    if seen >= fold.last_seen:
+        fold.last_seen, fold.newest = seen, report
+    elif seen < fold.first_seen:
+        fold.first_seen = seen
+    fold.count += 1
+    fold.counts[key] = fold.counts.get(key, 0) + 1
+    fold.reports.append((report, 1))
+    if intake.client is not None:
+        fold.clients.add(intake.client)
+
+
+def _add_arrays(folds: dict[str, Fold], intakes: Sequence[CspIntake]) -> None:
+    times: dict[Same, list[int]] = {}
+    first: list[tuple[CspIntake, CspReport]] = []  # of each of them
+    sent: defaultdict[int, set[str]] = defaultdict(set)  # fingerprints by client
     for intake in intakes:
         received_at = intake.received_at
-        same = tuple(zip(map(id, intake.reports), intake.fingerprints, strict=True))
+        same = zip(map(id, intake.reports), intake.fingerprints, strict=True)
         for key, report, age in zip(same, intake.reports, intake.ages or repeat(0), strict=False):
-            seen = times[key]
-            if not seen:
-                first[key] = intake, report
-            seen.append(received_at - age)
+            seen = times.get(key)
+            if seen is None:
+                times[key] = [received_at - age]
+                first.append((intake, report))
+            else:
+                seen.append(received_at - age)
         if intake.client is not None:
-            sent[intake.client].update(same)
-    folds: dict[str, Fold] = {}
-    for key, seen in times.items():
-        fold = _fold(*first[key], seen)
-        known = folds.setdefault(key[1], fold)
-        if known is not fold:
+            sent[intake.client].update(intake.fingerprints)
+    for ((_, fingerprint), seen), (intake, report) in zip(times.items(), first, strict=True):
+        fold = _fold(intake, report, seen)
+        known = folds.get(fingerprint)
+        if known is None:
+            folds[fingerprint] = fold
+        else:
             known.add(fold)
-    for client, keys in sent.items():
-        for _, fingerprint in keys:
+    for client, fingerprints in sent.items():
+        for fingerprint in fingerprints:
             folds[fingerprint].clients.add(client)
-    return folds
 
 
 def noise_rules(folds: dict[str, Fold]) -> Counter[tuple[int, str]]:
@@ -83,10 +119,15 @@ def noise_rules(folds: dict[str, Fold]) -> Counter[tuple[int, str]]:
 
 def _fold(intake: CspIntake, report: CspReport, seen: list[int]) -> Fold:
     """Of one report that came at these times."""
+    disposition, count = report.disposition or "unknown", len(seen)
     seen.sort()
-    disposition = report.disposition or "unknown"
-    counts = {(minute, disposition): count for minute, count in _by_minute(seen)}
-    return Fold(intake, report, seen[0], seen[-1], len(seen), counts, [(report, len(seen))], set())
+    first, last = seen[0], seen[-1]
+    minute = last // MINUTE_MS
+    if first // MINUTE_MS == minute:
+        counts = {(minute, disposition): count}
+    else:
+        counts = {(minute, disposition): some for minute, some in _by_minute(seen)}
+    return Fold(intake, report, first, last, count, counts, [(report, count)], set())
 
 
 def _by_minute(seen: Sequence[int]) -> Iterator[tuple[int, int]]:

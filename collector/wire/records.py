@@ -98,9 +98,9 @@ class OtherReport(msgspec.Struct, frozen=True, gc=False):
 class CspIntake(msgspec.Struct, frozen=True, gc=False):
     """All that one POST to /csp/reports brought, stored whole or not at all.
 
-    ``fingerprints`` is parallel to ``reports``, and so is ``ages``: how long before its delivery each happened, in ms; empty when
-    all of them happened just now. ``drops`` counts by reason. ``client`` is the mark of who sent it (``persist/sketch.py``), of
-    which neither address nor browser can be had.
+    ``fingerprints`` is parallel to ``reports``, and so is ``ages``: how long before its delivery each happened, in ms; empty
+    when all of them happened just now. ``drops`` counts by reason. ``client`` is the mark of who sent it
+    (``persist/sketch.py``), of which neither address nor browser can be had.
     """
 
     project_id: int

@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from collector.normalize import csp
-from collector.normalize.csp import MAX_ENTRIES, Arrived, arrived
+from collector.normalize.csp import MAX_ENTRIES, arrived
 from collector.normalize.explain import explain
 from collector.wire.errors import InvalidReport
 from collector.wire.records import CspReport, DropReason

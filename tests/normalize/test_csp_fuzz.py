@@ -108,7 +108,8 @@ def assert_canonical(brought: Arrived) -> None:
         assert_canonical_other(other)
     assert all(count > 0 for _, count in brought.drops)
     assert all(0 <= age <= MAX_AGE_MS for age in brought.ages)
-    assert len(brought.ages) in (0, len(brought.reports)) and len(brought.fingerprints) == len(brought.reports)
+    assert len(brought.ages) in (0, len(brought.reports))
+    assert len(brought.fingerprints) == len(brought.reports)
 
 
 def assert_canonical_other(report: OtherReport) -> None:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from collector.normalize.csp import MAX_AGE_MS, MAX_ENTRIES, arrived
 from collector.normalize.remembered import Remembered
 from collector.wire.errors import InvalidReport
-from tests.normalize.test_csp_fuzz import BODIES, ENTRIES, POSTED, QUICK, REPORTS, VALUES
 from tests.normalize.test_csp import payload
+from tests.normalize.test_csp_fuzz import BODIES, ENTRIES, POSTED, QUICK, REPORTS, VALUES
 
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0"
