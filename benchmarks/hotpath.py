@@ -16,13 +16,12 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from sqlalchemy import insert
+from sqlalchemy import Connection, insert
 
 from collector.normalize.remembered import Remembered
 from collector.persist.csp import CspRows
@@ -35,6 +34,9 @@ AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) 
 POLICY = "default-src 'none'; script-src 'self' 'nonce-abcdefgh'; style-src 'self'; img-src 'self'; report-uri /csp/reports"
 DIRECTIVES = ("script-src-elem", "img-src", "style-src-elem", "connect-src", "font-src")
 VARIANTS, BATCH, BATCHES, ROUNDS = 200, 64, 40, 5
+
+Profiled = AbstractContextManager[object]
+NOT: Profiled = nullcontext()
 
 
 class Brought(NamedTuple):
@@ -52,35 +54,41 @@ def main() -> int:
     parser.add_argument("--profile", choices=("read", "store"), help="show where a stage spends its time with arrays of 50")
     args = parser.parse_args()
     ways = [Brought("single", 1, _singles()), *(Brought(f"arrays of {n}", n, _arrays(n)) for n in (10, 50))]
+    profile = cProfile.Profile()
     with tempfile.TemporaryDirectory() as directory:
-        asyncio.run(_measured(Path(directory) / "collector.db", ways, args.rounds, args.profile))
+        asyncio.run(_measured(Path(directory) / "collector.db", ways, args.rounds))
+        if args.profile:
+            stages = {args.profile: profile}
+            asyncio.run(_measured(Path(directory) / "profiled.db", ways[-1:], 1, **stages))
+            pstats.Stats(profile).sort_stats("tottime").print_stats(15)
     return 0
 
 
-async def _measured(path: Path, ways: list[Brought], rounds: int, profile: str | None) -> None:
-    url = f"sqlite:///{path}"
-    await upgrade(url)
-    store = SqliteStore(path)
-    await store.transact(lambda connection: connection.execute(insert(projects).values(id=1, name="default", created_at=0)))
+async def _measured(path: Path, ways: list[Brought], rounds: int, *, read: Profiled = NOT, store: Profiled = NOT) -> None:
+    await upgrade(f"sqlite:///{path}")
+    kept = SqliteStore(path)
+    await kept.transact(lambda connection: connection.execute(insert(projects).values(id=1, name="default", created_at=0)))
     rows, remembered = CspRows(), Remembered()
+
+    def work(connection: Connection, batch: list[CspIntake]) -> None:
+        with store:
+            rows.store(connection, batch)
+
     for way in ways:
-        read: list[float] = []
-        kept: list[float] = []
-        for number in range(rounds + 1):  # the first finds nothing known
-            with _profiled(on=number == rounds and way is ways[-1] and profile == "read"):
-                began = time.process_time()
+        took: list[tuple[float, float]] = []
+        for _ in range(rounds + 1):
+            began = time.process_time()
+            with read:
                 batches = _read(way, remembered)
-                read.append(time.process_time() - began)
-            with _profiled(on=number == rounds and way is ways[-1] and profile == "store"):
-                began = time.process_time()
-                for batch in batches:
-                    await store.transact(partial(rows.store, intakes=batch))
-                    rows.ended(whole=True)
-                kept.append(time.process_time() - began)
-        reports = BATCH * BATCHES * way.reports
-        figures = " ".join(f"{name} {min(took[1:]) / reports * 1e6:.2f} µs" for name, took in (("read", read), ("store", kept)))
-        print(f"{way.words}: {figures} a report")
-    await store.close()
+            between = time.process_time()
+            for batch in batches:
+                await kept.transact(partial(work, batch=batch))
+                rows.ended(whole=True)
+            took.append((between - began, time.process_time() - between))
+        # The first round finds nothing known.
+        least = [min(stage) / (BATCH * BATCHES * way.reports) * 1e6 for stage in zip(*took[1:], strict=True)]
+        print(f"{way.words}: read {least[0]:.2f} µs, store {least[1]:.2f} µs a report")
+    await kept.close()
 
 
 def _read(way: Brought, remembered: Remembered) -> list[list[CspIntake]]:
@@ -151,18 +159,6 @@ def _fields(number: int) -> tuple[str, str, str, str]:
 
 def _json(value: object) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
-
-
-@contextmanager
-def _profiled(*, on: bool) -> Iterator[None]:
-    """Print where what is done within spends its time."""
-    if not on:
-        yield
-        return
-    profile = cProfile.Profile()
-    with profile:
-        yield
-    pstats.Stats(profile).sort_stats("tottime").print_stats(15)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,8 @@ from collector.wire.records import CspReport
 Whose = tuple[str, str | None]  # a project, and the family of the browser that delivers
 Member = tuple[CspReport, str]  # with its fingerprint
 
-_AGE = re.compile(rb',\{"age":(0|[1-9][0-9]{0,14}),')
+# Searched for by its first byte, which is rare: with the comma before it, it takes half as long again.
+_AGE = re.compile(rb'\{"age":(0|[1-9][0-9]{0,14}),')
 _MINUTE_MS = 60_000
 
 
@@ -37,7 +38,7 @@ class Remembered:
     def __init__(self, noise: NoiseFilter = SHIPPED) -> None:
         self._noise = noise
         self._bodies: dict[tuple[bytes, Whose], Arrived] = {}
-        self._members: dict[Whose, dict[bytes, Member]] = {}  # by their text without brace and age
+        self._members: dict[Whose, dict[bytes, Member]] = {}  # by what follows their age, and a comma
         self._bytes = 0
         self._began = 0
 
@@ -70,10 +71,11 @@ class Remembered:
         """
         if not body.endswith(b"}]"):
             return None
-        before, *pieces = _AGE.split(b",%b" % body[1:-1], MAX_ENTRIES)  # of more members the last piece is no object
-        if before:
+        before, *pieces = _AGE.split(body, MAX_ENTRIES)  # of more members the last piece is no object
+        if before != b"[":
             return None
         texts = pieces[1::2]
+        texts[-1] = texts[-1][:-1] + b","
         try:
             known = list(map(self._members.get(whose, {}).__getitem__, texts))
         except KeyError:
@@ -102,7 +104,9 @@ class Remembered:
         # It may name no other age, also by a key with an escaped letter: of equal keys the last one counts.
         if len(text) > self.LONGEST or b'"age"' in text or b"\\u006" in text:
             return None
-        report = lone_violation(b'[{"age":0,%b]' % text, family, self._noise)
+        if not text.endswith(b"},"):
+            return None
+        report = lone_violation(b'[{"age":0,%b]' % text[:-1], family, self._noise)
         if report is None:
             return None
         self._make_room(len(text))

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, func, select
 
-from collector.normalize.remembered import Remembered
 from collector.normalize.filters import SHIPPED, NoiseFilter
 from collector.normalize.fingerprint import fingerprint
 from collector.normalize.noise_rules import effective_rules
 from collector.normalize.rejudge import Rejudge, digests
+from collector.normalize.remembered import Remembered
 from collector.persist.csp import CspRows
 from collector.persist.engine import Store
 from collector.persist.merging import MERGES
