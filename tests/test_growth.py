@@ -122,7 +122,6 @@ def _intake(received_at: int) -> CspIntake:
             noise_class=None,
             noise_rule=None,
             place="",
-            age_ms=0,
             sample=Sample(
                 document_uri=f"https://shop.example.com/articles/{number}",
                 blocked_uri=f"https://cdn-{number}.example.net/widget.js",
