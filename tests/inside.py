@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ from collector.persist.meta import FirstSecrets
 from collector.wire.clock import wall_clock
 from collector.wire.identity import Role
 from tests.postgres import free_port
+
+# Of a collector that many tests ask: together they ask more often than anybody may.
+UNLIMITED = {"CODER_DANGEROUS_DISABLE_RATE_LIMITS": "true", "COLLECTOR_INGEST_RATE_LIMIT": "0"}
 
 
 @dataclass
@@ -91,6 +94,19 @@ async def running(
     async with _listening(database_url, data, now, options) as (app, url, metrics, client):
         first = app[FIRST][0] if app[FIRST] else FirstSecrets(token="", browser_key="", feed_key="")
         yield Inside(app, url, metrics, first, client)
+
+
+@asynccontextmanager
+async def standing_still(database_url: str, data: Path) -> AsyncIterator[Inside]:
+    """A collector that many tests ask, one after the other; between two of them its loop, and so it itself, stands still.
+
+    Each request takes a connection of its own: one that was left open may have been closed meanwhile.
+    """
+    async with (
+        running(database_url, data, **UNLIMITED) as collector,
+        aiohttp.ClientSession(collector.url, connector=aiohttp.TCPConnector(force_close=True)) as client,
+    ):
+        yield replace(collector, client=client)
 
 
 @asynccontextmanager

@@ -51,12 +51,12 @@ async def test_a_token_is_narrowed_and_named(inside: Inside, said: Said) -> None
     assert line.endswith("opens csp_violation:read, metrics:read alone")
 
 
-@pytest.mark.parametrize(("user", "asked", "code"), [("admin", "168h", 0), ("admin", "169h", 2), ("zoe", "90d", 0)])
-async def test_a_lifetime_has_the_limit_of_the_role(said: Said, user: str, asked: str, code: int) -> None:
+async def test_a_lifetime_has_the_limit_of_the_role(said: Said) -> None:
     """As over the API: for an owner a week, unless an option says otherwise."""
     await said("user", "create", "zoe", "--role", "auditor")
 
-    assert (await said("token", "create", "--user", user, "--lifetime", asked))[0] == code
+    for user, asked, code in (("admin", "168h", 0), ("admin", "169h", 2), ("zoe", "90d", 0)):
+        assert (await said("token", "create", "--user", user, "--lifetime", asked))[0] == code, (user, asked)
 
 
 async def test_a_name_is_one_line(said: Said) -> None:

@@ -58,18 +58,15 @@ async def test_replay_and_strict(inside: Inside, capsys: pytest.CaptureFixture[s
     assert "'strict-dynamic'" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(
-    "argv",
-    [
+async def test_misuse() -> None:
+    """What cannot be done as asked is misuse."""
+    for argv in (
         ("policy", "--project", "default", "--replay"),
         ("policy", "--project", "default", "--reports", "-1"),
         ("header", "--project", "default"),
         ("header", "--project", "default", "--base-url", "nowhere"),
-    ],
-)
-async def test_misuse(argv: tuple[str, ...]) -> None:
-    """What cannot be done as asked is misuse."""
-    assert await run(*argv) == 2
+    ):
+        assert await run(*argv) == 2, argv
 
 
 async def test_header(inside: Inside, capsys: pytest.CaptureFixture[str]) -> None:

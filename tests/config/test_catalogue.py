@@ -18,6 +18,7 @@ from collector.wire.config import ExternalAuth
 from collector.wire.errors import InvalidOption
 from tests.config.samples import BESIDE, any_yaml, as_yaml, sample
 from tests.config.test_loading import _flags
+from tests.examples import examples
 
 CODERS = [option for option in OPTIONS if not option.env.startswith("COLLECTOR_")]
 IN_YAML = [option for option in OPTIONS if option.yaml]
@@ -103,7 +104,9 @@ def test_what_is_written_loads_back(tmp_path: Path) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_whatever_is_written_loads_back(tmp_path: Path, data: st.DataObject) -> None:
     """Any texts, also hostile ones, in any options: what is written is one line an option and gives the same values."""
     chosen = data.draw(st.lists(st.sampled_from(IN_YAML), min_size=1, max_size=8, unique=True))
@@ -215,7 +218,7 @@ def test_lifting_all_limits_shows_in_the_number() -> None:
 
 
 @given(text=st.text() | st.text('{}[]:,"ab 0&*-\n'))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.type in STRUCTURED], ids=ids)
 def test_no_text_breaks_a_structure(option: Option, text: str) -> None:
     """Whatever the text, a structure is read or refused in one printable line."""

@@ -18,6 +18,7 @@ from collector.config.options import OPTIONS
 from collector.config.values import HostPort
 from collector.wire.config import Upstream
 from collector.wire.errors import InvalidOption
+from tests.examples import examples
 
 HOME = {"HOME": "/home/ada"}
 PASSWORD_URL = "postgresql://ada:s3cret@db.example:5432/collector"
@@ -295,7 +296,7 @@ _TREES = st.recursive(
     | st.text('ab:-[]{}&*!|>\\"\n #%U0').map(str.encode)
     | st.binary()
 )
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=examples(60), deadline=None)
 def test_no_yaml_file_breaks_the_loader(yaml_file: Path, content: bytes) -> None:
     """Whatever the file holds, it is taken or refused with one printable line."""
     yaml_file.write_bytes(content)
@@ -313,7 +314,7 @@ def test_no_yaml_file_breaks_the_loader(yaml_file: Path, content: bytes) -> None
         st.sampled_from([option.flag for option in OPTIONS if option.flag != "config"]), st.lists(st.text(), min_size=1)
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 def test_no_flag_breaks_the_loader(argv: dict[str, list[str]]) -> None:
     """Whatever the flags say, they are taken or refused with one printable line without the secret."""
     try:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from collector.config.noise_rules import LARGEST_FILE, noise_rules
 from collector.normalize.noise import RULES
 from collector.wire.errors import InvalidOption
+from tests.examples import examples
 
 RULE = """
 # What our own monitoring loads.
@@ -59,7 +60,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, text: str, said: str) -> No
 PIECES = [*":-[]{},&*!?#|>'\"% \n\t", "rules", "name", "a", "- ", ": ", "\xff", "\0", "1"]
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=examples(300), derandomize=True, deadline=None)
 @given(text=st.lists(st.sampled_from(PIECES), max_size=40))
 def test_whatever_a_file_holds(tmp_path_factory: pytest.TempPathFactory, text: list[str]) -> None:
     """It is a table of rules or one refusal in words; never anything else."""

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from collector.config import values
 from collector.config.values import NOWHERE, HostPort
+from tests.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -209,7 +210,7 @@ def test_paths(text: str, env: dict[str, str], path: str) -> None:
     ],
 )
 @given(text=st.text() | st.text("0123456789.:/[]%@-+~ abdhmswGKMiB\"'#,"))
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_text_breaks_a_reader(reader: Callable[[str], Any], text: str) -> None:
     """Whatever the text, a reader returns or raises ValueError with half a sentence on one line."""
     assert re.fullmatch(r"(?:is|has|holds) .+|", _refusal(reader, text))

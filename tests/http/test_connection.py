@@ -18,7 +18,7 @@ from structlog.testing import capture_logs
 
 from collector.entrance import VERSION
 from collector.http.connection import Runner
-from tests.inside import running
+from tests.inside import Inside, running
 
 SECRET = b"secret<b>"
 LONG = SECRET + b"x" * 9000
@@ -64,26 +64,24 @@ def assert_is_ours(headers: dict[str, str], body: bytes) -> None:
     ids=["header", "garbage", "method", "URL", "long URL", "long header", "long name"],
 )
 async def test_what_is_no_request_is_refused_in_our_words(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: bytes, status: int
+    standing: Inside, caplog: pytest.LogCaptureFixture, sent: bytes, status: int
 ) -> None:
     """Both listeners answer JSON that quotes nothing; it is counted, and nobody can write errors into the log with it."""
-    async with running("sqlite", tmp_path) as inside:
-        counted = f'collector_http_requests_total{{method="other",route="unknown",status="{status}"}}'
-        before = (await inside.metrics()).get(counted, 0)
-        for url in (inside.url, inside.prometheus_url):
-            code, headers, body = await answer(url, sent)
-            assert code == status
-            assert_is_ours(headers, body)
-        assert (await inside.metrics())[counted] == before + 2
+    counted = f'collector_http_requests_total{{method="other",route="unknown",status="{status}"}}'
+    before = (await standing.metrics()).get(counted, 0)
+    for url in (standing.url, standing.prometheus_url):
+        code, headers, body = await answer(url, sent)
+        assert code == status
+        assert_is_ours(headers, body)
+    assert (await standing.metrics())[counted] == before + 2
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.parametrize("path", [b"/healthz", b"/nowhere"])
-async def test_an_expectation_that_nobody_meets_is_refused_in_our_words(tmp_path: Path, path: bytes) -> None:
+async def test_an_expectation_that_nobody_meets_is_refused_in_our_words(standing: Inside, path: bytes) -> None:
     """Whether there is a route or none: aiohttp asks before the first middleware."""
-    async with running("sqlite", tmp_path) as inside:
-        request = b"GET %s HTTP/1.1\r\nHost: a\r\nExpect: %s\r\nConnection: close\r\n\r\n" % (path, SECRET)
-        status, headers, body = await answer(inside.url, request)
+    request = b"GET %s HTTP/1.1\r\nHost: a\r\nExpect: %s\r\nConnection: close\r\n\r\n" % (path, SECRET)
+    status, headers, body = await answer(standing.url, request)
     assert status == 417
     assert_is_ours(headers, body)
 

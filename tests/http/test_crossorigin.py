@@ -25,17 +25,16 @@ def allowed(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("path", ["/api/v2/deployment/stats", "/healthz", "/nowhere"])
-async def test_a_preflight_allows_nothing(tmp_path: Path, path: str) -> None:
+async def test_a_preflight_allows_nothing(standing: Inside, path: str) -> None:
     """It is an empty 200 on every path, with three names in Vary and not one that allows anything."""
-    async with running("sqlite", tmp_path) as inside:
-        status, headers, body = await asked(inside, path, "GET")
-        assert (status, body, allowed(headers)) == (200, b"", {})
-        assert headers.getall("Vary") == ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"]
-        assert headers["X-Content-Type-Options"] == "nosniff"
+    status, headers, body = await asked(standing, path, "GET")
+    assert (status, body, allowed(headers)) == (200, b"", {})
+    assert headers.getall("Vary") == ["Origin", "Access-Control-Request-Method", "Access-Control-Request-Headers"]
+    assert headers["X-Content-Type-Options"] == "nosniff"
 
-        async with inside.client.get(path, headers=ORIGIN) as response:
-            assert allowed(response.headers) == {}
-            assert "Origin" in response.headers.getall("Vary")
+    async with standing.client.get(path, headers=ORIGIN) as response:
+        assert allowed(response.headers) == {}
+        assert "Origin" in response.headers.getall("Vary")
 
 
 async def test_other_sites_may_read_when_all_are_allowed(tmp_path: Path) -> None:
@@ -58,12 +57,11 @@ async def test_other_sites_may_read_when_all_are_allowed(tmp_path: Path) -> None
             assert allowed(response.headers) == {}
 
 
-async def test_csp_intake_answers_its_own_preflights(tmp_path: Path) -> None:
+async def test_csp_intake_answers_its_own_preflights(standing: Inside) -> None:
     """Both paths, however many slashes they are written with, allow what browsers need to deliver reports."""
-    async with running("sqlite", tmp_path) as inside:
-        for path in ("/csp/reports", "/api/v2/csp/reports", f"{inside.url}//csp//reports"):
-            _, headers, _ = await asked(inside, path, "POST")
-            assert headers["Access-Control-Allow-Methods"] == "POST, OPTIONS"
+    for path in ("/csp/reports", "/api/v2/csp/reports", f"{standing.url}//csp//reports"):
+        _, headers, _ = await asked(standing, path, "POST")
+        assert headers["Access-Control-Allow-Methods"] == "POST, OPTIONS"
 
 
 async def test_options_that_ask_for_nothing_are_no_preflight(tmp_path: Path) -> None:

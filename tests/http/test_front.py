@@ -33,18 +33,18 @@ async def test_slashes_in_a_row_count_as_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/healthz", "/readyz"])
-async def test_pages_and_probes_answer_head(inside: Inside, path: str) -> None:
+async def test_pages_and_probes_answer_head(standing: Inside, path: str) -> None:
     """HEAD is the head of GET: what watches whether a service is up often asks so."""
-    await ready(inside)
-    async with inside.client.get(path) as whole, inside.client.head(path) as head:
+    await ready(standing)
+    async with standing.client.get(path) as whole, standing.client.head(path) as head:
         assert (head.status, await head.read()) == (200, b"")
         assert head.headers["Content-Type"] == whole.headers["Content-Type"]
         assert head.headers["X-Coder-Request-Id"] != whole.headers["X-Coder-Request-Id"]
 
 
-async def test_the_api_refuses_head(inside: Inside) -> None:
+async def test_the_api_refuses_head(standing: Inside) -> None:
     """As with the real server it is a method that no route of the API takes."""
-    async with inside.client.head("/api/v2/csp/violations", headers=inside.owner) as response:
+    async with standing.client.head("/api/v2/csp/violations", headers=standing.owner) as response:
         assert (response.status, response.headers["Allow"]) == (405, "GET")
 
 
@@ -53,11 +53,11 @@ async def test_the_api_refuses_head(inside: Inside) -> None:
     [("GET", "/api/v2/deployment/nowhere"), ("POST", "/api/v2/deployment/stats"), ("GET", "/api/v2/users/x/nowhere")],
 )
 async def test_below_a_guarded_group_only_the_signed_in_learn_that_a_route_is_none(
-    inside: Inside, method: str, path: str
+    standing: Inside, method: str, path: str
 ) -> None:
     """Whoever is not signed in gets 401 for a wrong path or method there, and 404 or 405 once it is."""
-    assert await status(inside, method, path) == 401
-    assert await status(inside, method, path, **inside.owner) == (404 if method == "GET" else 405)
+    assert await status(standing, method, path) == 401
+    assert await status(standing, method, path, **standing.owner) == (404 if method == "GET" else 405)
 
 
 async def test_wrong_paths_of_the_api_are_limited(tmp_path: Path) -> None:

@@ -157,10 +157,9 @@ async def test_a_bound_key_is_for_one_deployment(inside: Inside) -> None:
     "body",
     [b"", b"[]", b"null", b"{", b'{"deployment_id": 5}', b'{"deployment_id": ""}', b'{"deployment_id": "a", "users": 5}'],
 )
-async def test_what_is_no_telemetry_is_refused(tmp_path: Path, body: bytes) -> None:
+async def test_what_is_no_telemetry_is_refused(standing: Inside, body: bytes) -> None:
     """A body that is no telemetry is 400."""
-    async with running("sqlite", tmp_path) as inside:
-        assert await send(inside, "/snapshot", body) == 400
+    assert await send(standing, "/snapshot", body) == 400
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from collector.normalize.drafts import Draft
 from collector.normalize.sources import policies
 from collector.wire.evidence import Evidence
 from collector.wire.policy import AdviceQuery, Allow, PolicyAdvice, Reason
+from tests.examples import examples
 from tests.normalize.evidence import at, seen, under
 
 QUERY = AdviceQuery(project="shop")
@@ -217,7 +218,7 @@ ONES = st.builds(
     HOSTILE,
     HOSTILE,
 )
-QUICK = settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(300), derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(

@@ -15,6 +15,7 @@ from collector.persist import agentstats
 from collector.persist.engine import Store
 from collector.wire.errors import InvalidReport, TooLarge
 from collector.wire.records import AgentReport
+from tests.examples import examples
 
 NOW = 1_768_384_800_000
 
@@ -258,7 +259,7 @@ def test_no_row_is_lost(rows: list[Any]) -> None:
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=10))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_report_stores(store: Store, rows: list[Any]) -> None:
     """No report that was accepted here is one that a database refuses."""
     reports, _ = judged(*rows)

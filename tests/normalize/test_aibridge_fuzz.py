@@ -15,8 +15,9 @@ from collector.persist import aibridge
 from collector.persist.engine import Store
 from collector.wire.aibridge import Fields, Prompt
 from tests.aibridge import DEVELOPMENT, INTERCEPTION, NOW, PLAIN, SECRET, SERVER_HUMAN, SERVER_JSON, judged, line
+from tests.examples import examples
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXT = st.text(st.characters(), max_size=60)
 ANYTHING = st.recursive(
@@ -88,7 +89,9 @@ def test_a_prompt_survives_the_form_for_people(text: str) -> None:
 
 
 @given(fields=st.lists(FIELDS, min_size=1, max_size=8))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 async def test_every_record_stores(store: Store, fields: list[dict[str, Any]]) -> None:
     """No record that was accepted here is one that a database refuses; and none is new twice."""
     reader = LogReader(RecordMaker(secret=SECRET, keep_texts=True, identities=PLAIN, now=NOW))

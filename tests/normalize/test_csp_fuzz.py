@@ -23,6 +23,7 @@ from collector.wire.csp import DIRECTIVES, LegacyReport, ReportingBody
 from collector.wire.errors import InvalidReport
 from collector.wire.other_reports import OTHER_TYPES
 from collector.wire.records import CspReport, OtherReport
+from tests.examples import examples
 
 BODIES = [path.read_bytes() for path in sorted((Path(__file__).parent.parent / "payloads" / "csp").glob("*.body"))]
 SMALL = [body for body in BODIES if len(body) < 8192]
@@ -30,7 +31,7 @@ KINDS = {"origin", "inline", "eval", "wasm-eval", "trusted-types-policy", "trust
 BOUNDS = {"script_sample": 40, "policy": 8192, "blocked_key": 300, "place": 320, "user_agent": 40, "blocked_origin": 300}
 
 # The machine that runs this may be busy: what is tested is what happens, not how fast. The quick ones are the same every time.
-QUICK = settings(max_examples=150, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LONG = settings(max_examples=2_000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 CHARACTERS = st.sampled_from("\\:@?#/.[];,'-_ aé🍓\x00\r\n\x1b\u202e\ud83d")

@@ -13,6 +13,7 @@ from collector.normalize.noise import RULES, Rule
 from collector.normalize.noise_rules import MAX_RULES, effective_rules
 from collector.wire.errors import InvalidOption
 from collector.wire.records import NoiseClass
+from tests.examples import examples
 
 PROBE = {"name": "our-probe", "class": "security-software", "hosts": ["Probe.Example"], "where": ["blocked", "source"]}
 
@@ -137,7 +138,7 @@ ADDED = st.fixed_dictionaries(
 DOCUMENTS = st.one_of(VALUES, st.fixed_dictionaries({"rules": st.lists(ADDED, max_size=3)}))
 
 
-@settings(max_examples=300, derandomize=True, deadline=None)
+@settings(max_examples=examples(300), derandomize=True, deadline=None)
 @given(document=DOCUMENTS)
 def test_whatever_a_file_says(document: Any) -> None:
     """It gives a table that judges reports, or one refusal in words; never anything else."""

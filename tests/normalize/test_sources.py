@@ -10,6 +10,7 @@ from collector.normalize.policy import LONGEST
 from collector.normalize.sources import FALLBACKS, allows, judged, policies, source
 from collector.wire.csp import DIRECTIVES
 from collector.wire.policy import Verdict
+from tests.examples import examples
 
 SITE = "https://shop.example"
 BLOCKED, ALLOWED, UNKNOWN = Verdict.BLOCKED, Verdict.ALLOWED, Verdict.UNKNOWN
@@ -204,7 +205,7 @@ WORDS = (
 )
 PIECES = st.sampled_from([*"; ,'*:/.-\t\0\ud83dé", *WORDS.split(), "img-src ", "default-src "])
 TEXTS = st.one_of(st.text(max_size=60), st.lists(PIECES, max_size=30).map("".join), PIECES.map(lambda piece: piece * 2_000))
-QUICK = settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(300), derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @given(TEXTS, st.one_of(st.sampled_from(sorted(DIRECTIVES)), st.none(), TEXTS), TEXTS, TEXTS)

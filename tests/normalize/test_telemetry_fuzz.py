@@ -22,6 +22,7 @@ from collector.wire.fields import INT64_MAX
 from collector.wire.identity import Agent
 from collector.wire.inventory import TelemetryIntake
 from tests import messages
+from tests.examples import examples
 
 NOW = 1_768_903_200_000
 AGENT = Agent("a", "d", "w", "u", "t")
@@ -60,7 +61,7 @@ def taken(body: bytes) -> TelemetryIntake | None:
 
 
 @given(st.binary(max_size=200) | mutated(WHOLE))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_snapshot_is_judged(body: bytes) -> None:
     """No body raises anything else, and what is made of one holds storable numbers and nothing private."""
     intake = taken(body)
@@ -73,7 +74,7 @@ def test_any_snapshot_is_judged(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200) | mutated(HOST))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_any_deployment_is_judged(body: bytes) -> None:
     """The same for what describes a server."""
     try:
@@ -84,7 +85,7 @@ def test_any_deployment_is_judged(body: bytes) -> None:
 
 
 @given(st.binary(max_size=200) | mutated(OWN))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_any_own_report_is_judged(body: bytes) -> None:
     """The same for what an agent posts of itself; its metrics are taken or counted as dropped."""
     try:

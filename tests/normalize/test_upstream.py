@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collector.normalize.upstream import upstream_build, upstream_stats
 from collector.wire.errors import InvalidReport
 from collector.wire.fields import INT64_MAX
+from tests.examples import examples
 
 ANSWER: dict[str, Any] = {
     "aggregated_from": "2026-01-14T10:44:00.123456789+01:00",
@@ -88,7 +89,7 @@ def test_a_deployment_is_a_uuid() -> None:
         upstream_build(b'{"deployment_id": "\\u202ecoder"}')
 
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 _LEAF = st.none() | st.booleans() | st.integers(-(2**65), 2**65) | st.floats(allow_nan=False) | st.text(max_size=8)
 _ANY = _LEAF | st.lists(_LEAF, max_size=2) | st.dictionaries(st.sampled_from(["P50", "vscode", "running"]), _LEAF, max_size=2)

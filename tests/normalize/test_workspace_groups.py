@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from collector.normalize.workspace_groups import MAX_GROUPS, PREBUILDS_USER, workspace_groups, workspaces_page
 from collector.wire.errors import InvalidReport
 from collector.wire.workspace_groups import GroupKey, WorkspaceGroup
+from tests.examples import examples
 from tests.outbound.coder import workspace
 
 
@@ -89,7 +90,7 @@ _CHANGES = st.dictionaries(st.sampled_from(list(workspace(1))), _ANY, max_size=3
 _ROWS = st.lists(_CHANGES.map(lambda changes: workspace(1, **changes)), max_size=3)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.binary() | st.builds(lambda rows: msgspec.json.encode({"workspaces": rows}), _ROWS))
 def test_any_body_is_a_page_or_is_refused(body: bytes) -> None:
     """Nothing else is raised, and what is counted is what is there."""

@@ -15,6 +15,7 @@ from collector.persist import workspaces as rows_of_workspaces
 from collector.persist.engine import Store
 from collector.wire.errors import InvalidReport, TooLarge
 from collector.wire.records import Workspace, WorkspaceBuild
+from tests.examples import examples
 
 NOW = 1_768_384_800_000
 
@@ -171,7 +172,7 @@ def test_only_two_errors_escape(body: bytes) -> None:
 
 
 @given(rows=st.lists(ROWS, min_size=1, max_size=10))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_every_workspace_stores(store: Store, rows: list[Any]) -> None:
     """No workspace that was accepted here is one that a database refuses, and no row is lost."""
     found, refusals = judged(*rows)

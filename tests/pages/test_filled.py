@@ -87,9 +87,9 @@ async def test_noise_is_shown_by_class_and_rule(inside: Inside) -> None:
 
 
 @pytest.mark.parametrize("path", ["/csp/noise", "/aibridge", "/csp/policy"])
-async def test_an_empty_page_says_what_to_do_next(inside: Inside, path: str) -> None:
+async def test_an_empty_page_says_what_to_do_next(standing: Inside, path: str) -> None:
     """Nobody is left before an empty table."""
-    shown = await page(inside, path)
+    shown = await page(standing, path)
 
     hint = shown[shown.index('<div class="card hint') :]
     assert 'href="/setup' in hint[: hint.index("</div>")]

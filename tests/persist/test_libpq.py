@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from collector.persist.engine import open_store
 from collector.persist.libpq import asyncpg_connect_args
 from collector.wire.errors import InvalidOption
+from tests.examples import examples
 from tests.postgres import PostgresServer
 
 
@@ -136,7 +137,7 @@ def test_what_cannot_be_had_is_refused_by_name(url: str, said: str) -> None:
         )
     ).map("".join)
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 def test_no_url_breaks_the_translation(rest: str) -> None:
     """Whatever follows the scheme, there are arguments or a refusal in one printable line."""
     try:

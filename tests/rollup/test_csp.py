@@ -14,6 +14,7 @@ from collector.persist.tables import csp_days, csp_hours, csp_minutes, projects,
 from collector.rollup.csp import Slice, fold_hours, fold_minutes
 from collector.rollup.retention import Retentions, purge
 from collector.wire.records import CspIntake, CspReport, Sample
+from tests.examples import examples
 from tests.rollup.rows import BUCKETS, MINUTE, NOW, add_bucket, add_project, add_violation, buckets, rows
 
 DAY = 1440
@@ -47,7 +48,7 @@ seen = st.tuples(st.integers(0, 2), st.integers(MIDNIGHT - 1500, MIDNIGHT + 1500
 folds = st.tuples(st.sampled_from(FOLDS), st.integers(MIDNIGHT - 1500, MIDNIGHT + 3000), st.integers(1, 20))
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(minutes=st.lists(seen, max_size=40), steps=st.lists(folds, max_size=4))
 async def test_folding_never_changes_a_sum(
     store: Store, minutes: list[tuple[int, int, tuple[int, int, int]]], steps: list[tuple[Callable[..., Slice], int, int]]

@@ -10,11 +10,14 @@ from tests.page import PAGE, differences
 PATH = "/api/v2/deployment/config"
 
 
-async def test_the_live_answer_has_the_page_s_structure(inside: Inside) -> None:
+async def test_the_live_answer_has_the_page_s_structure(standing: Inside) -> None:
     """No key of the page is missing and no JSON type differs; the answer is the same bytes each time."""
-    assert differences(PAGE["GET /deployment/config"], await inside.get(PATH)) == []
+    assert differences(PAGE["GET /deployment/config"], await standing.get(PATH)) == []
 
-    async with inside.client.get(PATH, headers=inside.owner) as first, inside.client.get(PATH, headers=inside.owner) as second:
+    async with (
+        standing.client.get(PATH, headers=standing.owner) as first,
+        standing.client.get(PATH, headers=standing.owner) as second,
+    ):
         assert await first.read() == await second.read()
         assert first.headers["Content-Type"] == "application/json; charset=utf-8"
 

@@ -43,9 +43,9 @@ async def test_before_the_first_snapshot(migrated_url: str, tmp_path: Path) -> N
         ("to=9999-12-31T23:59:59-23:59", "to"),
     ],
 )
-async def test_bad_parameters_are_named(inside: Inside, query: str, name: str) -> None:
+async def test_bad_parameters_are_named(standing: Inside, query: str, name: str) -> None:
     """A value that cannot be used is 400, and the answer names the parameter."""
-    async with inside.client.get(f"{HISTORY}?{query}", headers=inside.owner) as response:
+    async with standing.client.get(f"{HISTORY}?{query}", headers=standing.owner) as response:
         answer = await response.json()
     assert response.status == 400
     assert answer["message"]
@@ -64,10 +64,10 @@ async def test_bad_parameters_are_named(inside: Inside, query: str, name: str) -
     ],
     ids=["utc", "without offset", "offset", "offset with its plus as it is", "blank for T", "seconds"],
 )
-async def test_times(inside: Inside, since: str, until: str) -> None:
+async def test_times(standing: Inside, since: str, until: str) -> None:
     """RFC 3339 and seconds since the epoch name the same moments; a step without a snapshot is null, not zero."""
-    url = f"{inside.url}{HISTORY}?from={since}&to={until}&step=1h".replace(" ", "%20")
-    async with inside.client.get(_as_it_is(url), headers=inside.owner) as response:
+    url = f"{standing.url}{HISTORY}?from={since}&to={until}&step=1h".replace(" ", "%20")
+    async with standing.client.get(_as_it_is(url), headers=standing.owner) as response:
         answer = await response.json()
     assert response.status == 200, answer
     assert answer["step_seconds"] == 3600
@@ -109,9 +109,9 @@ async def test_flat_rows_and_csv_say_the_same(inside: Inside) -> None:
     assert last["workspaces_connection_latency_ms_p50"] is None
 
 
-async def test_an_unknown_format_is_refused(inside: Inside) -> None:
+async def test_an_unknown_format_is_refused(standing: Inside) -> None:
     """By name, with those there are."""
-    async with inside.client.get(f"{HISTORY}?format=xml", headers=inside.owner) as response:
+    async with standing.client.get(f"{HISTORY}?format=xml", headers=standing.owner) as response:
         assert response.status == 400
         (validation,) = (await response.json())["validations"]
     assert validation == {"field": "format", "detail": "format must be one of json, rows, csv"}

@@ -23,16 +23,16 @@ async def test_answers_have_the_shape_of_the_page(migrated_url: str, tmp_path: P
     assert misshapen(answers) == []
 
 
-async def test_the_root_greets(inside: Inside) -> None:
+async def test_the_root_greets(standing: Inside) -> None:
     """With or without a slash, signed in or not."""
     for path in (PREFIX, f"{PREFIX}/"):
-        async with inside.client.get(path) as response:
+        async with standing.client.get(path) as response:
             assert await response.json() == {"message": "👋", "detail": "", "validations": []}
 
 
-async def test_a_leaf_has_no_slash(inside: Inside) -> None:
+async def test_a_leaf_has_no_slash(standing: Inside) -> None:
     """Only the root and /experiments answer with a slash at their end."""
-    async with inside.client.get(f"{PREFIX}/buildinfo/") as response:
+    async with standing.client.get(f"{PREFIX}/buildinfo/") as response:
         assert (response.status, await response.json()) == (404, {"message": "Route not found."})
 
 

@@ -13,9 +13,9 @@ from tests.serve.state import checks, ready, rename, without_snapshots
 from tests.test_journey import REPORT
 
 
-async def test_healthz_is_ok(inside: Inside) -> None:
+async def test_healthz_is_ok(standing: Inside) -> None:
     """Anybody is told "OK" as plain text."""
-    async with inside.client.get("/healthz") as response:
+    async with standing.client.get("/healthz") as response:
         assert response.status == 200
         assert response.content_type == "text/plain"
         assert (await response.text()).strip() == "OK"
@@ -60,18 +60,18 @@ async def test_a_failing_rollup_is_named(migrated_url: str, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("path", ["/nowhere", "/api/v2/nowhere?key=x", "/api/v2/csp", "/deployment/stats/"])
-async def test_unknown_routes_are_json(inside: Inside, path: str) -> None:
+async def test_unknown_routes_are_json(standing: Inside, path: str) -> None:
     """A path that is not ours is 404 with the body that every error has."""
-    async with inside.client.get(path) as response:
+    async with standing.client.get(path) as response:
         assert response.status == 404
         assert await response.json() == {"message": "Route not found."}
         assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 @pytest.mark.parametrize(("method", "path"), [("PUT", "/healthz"), ("DELETE", "/deployment/stats"), ("GET", "/csp/reports")])
-async def test_other_methods_are_json(inside: Inside, method: str, path: str) -> None:
+async def test_other_methods_are_json(standing: Inside, method: str, path: str) -> None:
     """A method that the path does not take is 405 in the same form, with those that it takes."""
-    async with inside.client.request(method, path) as response:
+    async with standing.client.request(method, path) as response:
         assert response.status == 405
         assert await response.json() == {"message": "Method not allowed."}
         assert response.headers["Allow"]

@@ -49,7 +49,7 @@ async def test_the_script_inventory(inside: Inside) -> None:
     assert (page["count"], page["next"]) == (1, None)
 
 
-async def test_parameters_that_cannot_be_used(inside: Inside) -> None:
+async def test_parameters_that_cannot_be_used(standing: Inside) -> None:
     """A number out of range or a NUL is 400 and named."""
     for path, name in (
         ("scripts?limit=0", "limit"),
@@ -58,6 +58,6 @@ async def test_parameters_that_cannot_be_used(inside: Inside) -> None:
         ("scripts?project=a%00b", "project"),
         ("other-reports?type=%00", "type"),
     ):
-        async with inside.client.get(f"/api/v2/csp/{path}", headers=inside.owner) as response:
+        async with standing.client.get(f"/api/v2/csp/{path}", headers=standing.owner) as response:
             assert response.status == 400, path
             assert [each["field"] for each in (await response.json())["validations"]] == [name]

@@ -104,16 +104,16 @@ async def test_strict(inside: Inside) -> None:
         ("header?project=%00", "project"),
     ],
 )
-async def test_what_cannot_be_used_is_named(inside: Inside, path: str, field: str) -> None:
+async def test_what_cannot_be_used_is_named(standing: Inside, path: str, field: str) -> None:
     """A parameter that cannot be used is refused by its name."""
-    assert (await refused(inside, f"/api/v2/csp/{path}"))["field"] == field
+    assert (await refused(standing, f"/api/v2/csp/{path}"))["field"] == field
 
 
 @pytest.mark.parametrize("path", ["policy", "policy/strict", "header"])
-async def test_a_project_that_is_not_there(inside: Inside, path: str) -> None:
+async def test_a_project_that_is_not_there(standing: Inside, path: str) -> None:
     """An unknown project, and a name that is none, is a 404."""
     for name in ("nowhere", "A;b"):
-        async with inside.client.get(f"/api/v2/csp/{path}?project={name}", headers=inside.owner) as response:
+        async with standing.client.get(f"/api/v2/csp/{path}?project={name}", headers=standing.owner) as response:
             assert response.status == 404
 
 
