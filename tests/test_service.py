@@ -98,7 +98,7 @@ def test_secrets_file_of_an_earlier_life_is_closed_to_others(tmp_path: Path) -> 
         assert file.stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_signal_drains(service: Service, number: signal.Signals) -> None:
     """A report that waits for its commit when the signal comes is stored and answered; nobody new is let in; exit code 0."""
     other = sqlite3.connect(service.data / "collector.db", isolation_level=None)

@@ -77,7 +77,7 @@ def test_what_was_there_is_kept(database: Path, backup: Path, tmp_path: Path) ->
 def test_it_is_kept_where_a_file_has_one_name(database: Path, backup: Path) -> None:
     """Where the old database cannot get a second name, as from one file system to another, it is kept as a copy."""
     device = database.stat().st_dev
-    other = next(place for place in ("/dev/shm", tempfile.gettempdir(), ROOT) if os.stat(place).st_dev != device)
+    other = next(place for place in ("/dev/shm", tempfile.gettempdir(), ".") if Path(place).stat().st_dev != device)
     with tempfile.TemporaryDirectory(dir=other) as elsewhere:
         aside = Path(elsewhere) / "aside.db"
 
