@@ -51,7 +51,8 @@ test: $(DEVELOPMENT) ## install what the tests need and run them, without the sl
 test-all: export ALL_EXAMPLES := 1
 test-all: $(DEVELOPMENT) $(DEPLOYMENT) ## run every test: also browsers, clusters and all that takes long
 	$(BIN)/python -m pytest -n 2 -m "not slow and not browser" $(PYTEST_ARGS)
-	$(BIN)/python -m pytest -m "slow or browser" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 -m "slow and not browser and not cluster" $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m "browser or slow and cluster" $(PYTEST_ARGS)
 
 screenshots: $(DEVELOPMENT) ## renew docs/images from the pages of a real Chromium
 	SCREENSHOTS=1 $(BIN)/python -m pytest -q tests/pages/test_walk.py

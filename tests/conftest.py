@@ -38,6 +38,7 @@ settings.load_profile("quick")
 
 # The floor that knows of the kinds of database is tested on both each time.
 STORAGE = "persist"
+CLUSTER = "cluster"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -47,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(item, "callspec", None)
         if floor != STORAGE and parameters is not None and "postgresql" in parameters.params.values():
             item.add_marker("twin")
+        if floor == CLUSTER:
+            item.add_marker("cluster")
         if "standing" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)  # the loop that it lives in
 

@@ -59,7 +59,7 @@ async def collecting(
     """A running collector with a stream before its database, on which ``before`` ran, if one did."""
     options = {"COLLECTOR_NATS_URL": nats.url, **options}
     async with running_beside(before, url, data, **options) if before else running(url, data, **options) as collector:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await collector.app[BUFFER].stream.ready.wait()
         yield collector
 

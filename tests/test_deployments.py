@@ -153,7 +153,7 @@ async def test_auto_goes_on_with_the_next_best(two: Two) -> None:
 
     two.coder.start()
     two.clock.now += INTERVAL_MS
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await two.source(DEPLOYMENT) != "upstream":
             await two.refreshed()
 

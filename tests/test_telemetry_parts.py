@@ -143,7 +143,7 @@ async def test_telemetry_is_passed_on_whole(tmp_path: Path) -> None:
         async with running("sqlite", tmp_path, COLLECTOR_TELEMETRY_FORWARD_URL=url) as inside:
             body = messages.full_snapshot()
             assert await send(inside, "/snapshot", body) == 202
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 path, headers, got = await elsewhere.got.get()
 
     assert (path, got) == ("/snapshot", body)
@@ -168,7 +168,7 @@ async def test_no_redirect_is_followed() -> None:
         forwarder.start()
         forwarder.offer("/snapshot", b"1", "")
         forwarder.offer("/deployment", b"2", "")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             paths = [(await elsewhere.got.get())[0] for _ in range(2)]
         await forwarder.stop()
 

@@ -61,7 +61,7 @@ async def two(url: str, tmp_path: Path) -> AsyncIterator[Two]:
 
 async def shown(collector: Inside, after: int = -1) -> int:
     """When the snapshot was built that the collector shows, once it is of after ``after`` (ms)."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (current := collector.app[SNAPSHOTS].current) is None or current.collected_at <= after:
             await collector.app[STORE].read(ping)  # the event loop turns meanwhile
     return current.collected_at
@@ -97,7 +97,7 @@ async def test_no_turn_has_two_snapshots(url: str, tmp_path: Path) -> None:
 async def test_the_jobs_are_shared_out(two: Two) -> None:
     """The leader's run at one of them, everybody's at both."""
     facts = [one.app[SCHEDULE].facts for one in two[:2]]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not all(facts[0][name].runs for name in facts[0]):
             await two.leader.app[STORE].read(ping)
         while not all(facts[1][name].runs for name in facts[1].keys() - LEADERS):

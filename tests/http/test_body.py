@@ -264,7 +264,7 @@ async def test_a_visitor_who_leaves_is_no_accident(aiohttp_client: AiohttpClient
     assert await ends.get() == "begun"
     writer.close()
     await writer.wait_closed()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await ends.get() == "The body is cut short."
 
 

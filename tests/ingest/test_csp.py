@@ -15,6 +15,7 @@ from sqlalchemy import text
 from yarl import URL
 
 from collector.http.appkeys import BUDGET, DEPLOYMENT, STORE
+from collector.http.auth import REFRESH_KEYS_S
 from collector.persist.keys import create_key, revoke_key
 from collector.persist.projects import ensure_project
 from collector.wire.clock import wall_clock
@@ -188,7 +189,8 @@ async def test_keys_made_and_revoked_elsewhere(inside: Inside) -> None:
     assert (await inside.post(f"/csp/reports?key={key}", json.dumps(legacy())))[0] == 200
     await inside.app[STORE].transact(partial(revoke_key, key_id=key[:10], now=wall_clock()))
 
-    async with asyncio.timeout(5):
+    assert 2 * REFRESH_KEYS_S < 5  # however slow this machine is
+    async with asyncio.timeout(60):
         while (await inside.post(f"/csp/reports?key={key}", json.dumps(legacy())))[0] == 200:
             pass
 
@@ -196,7 +198,7 @@ async def test_keys_made_and_revoked_elsewhere(inside: Inside) -> None:
 async def test_a_store_far_over_its_cap_is_503_and_try_again(tmp_path: Path) -> None:
     """When nothing more can be stored the answer is 503 with Retry-After, and readiness says why."""
     async with running("sqlite", tmp_path, COLLECTOR_MAX_STORE_BYTES="1000") as inside:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await checks(inside))["space"]:
                 pass
         async with inside.client.post(inside.csp_path, data=json.dumps(legacy())) as response:
@@ -208,7 +210,7 @@ async def test_a_store_far_over_its_cap_is_503_and_try_again(tmp_path: Path) -> 
 async def test_a_refused_delivery_costs_no_budget(tmp_path: Path) -> None:
     """What was not stored will be sent again, and is then within the budget."""
     async with running("sqlite", tmp_path, COLLECTOR_INGEST_RATE_LIMIT="3", COLLECTOR_MAX_STORE_BYTES="1000") as inside:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (await checks(inside))["space"]:
                 pass
         assert (await inside.post(inside.csp_path, json.dumps([entry()] * 3)))[0] == 503
@@ -267,7 +269,7 @@ async def test_a_body_that_waits_to_be_asked_for(inside: Inside, path: str) -> N
     reader, writer = await asyncio.open_connection("127.0.0.1", int(inside.url.rpartition(":")[2]))
     head = f"POST {path}?key={inside.secrets.browser_key} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
     writer.write(f"{head}Connection: close\r\nExpect: 100-continue\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
         writer.write(body)
         assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
@@ -286,7 +288,7 @@ async def test_a_body_that_would_be_refused_is_not_asked_for(
     reader, writer = await asyncio.open_connection("127.0.0.1", int(standing.url.rpartition(":")[2]))
     head = f"POST /csp/reports?key={key or standing.secrets.browser_key} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n"
     writer.write(f"{head}Expect: 100-continue\r\n\r\n".encode())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await reader.readline()).startswith(f"HTTP/1.1 {status} ".encode())
     writer.close()
     await writer.wait_closed()

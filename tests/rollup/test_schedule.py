@@ -41,7 +41,7 @@ class Runs:
 
 async def until(reached: Callable[[], bool]) -> None:
     """Let the loop turn until ``reached``."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not reached():  # noqa: ASYNC110 - the facts are plain numbers, with no event to wait for
             await asyncio.sleep(0)
 

@@ -53,6 +53,6 @@ async def ready(inside: Inside) -> None:
 
     A job's write that succeeds is taken as a sign that the store works, so a late one would hide a failure that a test makes.
     """
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await checks(inside))[0] != 200 or not all(facts.runs for facts in inside.app[SCHEDULE].facts.values()):
             pass

@@ -128,7 +128,7 @@ def service_with_everything(tmp_path: Path) -> Iterator[Service]:
         post(service, "/api/v2/ingest/workspaces", WORKSPACES, **feed)
         post(service, "/api/v2/ingest/aibridge", aibridge_log(wall_clock()), **feed)
         post(service, "/api/v2/workspaceagents/me/report-stats", {**REPORT, "metrics": SENT}, **agent)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while "agent_scripts_executed_total" not in service.metrics() or "coderd_agents_up" not in service.metrics():
             assert time.monotonic() < deadline, service.log
             time.sleep(0.1)  # the schedule is that of another process

@@ -33,7 +33,7 @@ def timestamp(at_ms: int) -> str:
 
 async def stats_after(service: Service, at_ms: int) -> dict[str, Any]:
     """The deployment stats of the first snapshot whose reading began after ``at_ms``."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         stats: dict[str, Any] = await asyncio.to_thread(service.get, "/api/v2/deployment/stats")
         window_end = datetime.fromisoformat(stats["aggregated_from"]) + timedelta(minutes=15)
