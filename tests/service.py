@@ -38,6 +38,7 @@ class Service:
     prometheus_url: str
     command: Sequence[str] = SERVE
     descriptors: Sequence[int] = ()  # that the process inherits
+    root: Path = ROOT  # where its code is
     process: subprocess.Popen[bytes] = field(init=False)
     admin_token: str = field(init=False)
     browser_key: str = field(init=False)
@@ -53,7 +54,7 @@ class Service:
         with (self.data.parent / f"{self.data.name}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self.root,
                 env=self.env,
                 pass_fds=self.descriptors,
                 stdin=subprocess.DEVNULL,  # no terminal: the secrets go to a file
@@ -162,14 +163,17 @@ def serve_and_fail(data: Path, **options: str) -> subprocess.CompletedProcess[st
 
 
 @contextmanager
-def run_service(tmp_path: Path, **env: str) -> Iterator[Service]:
-    """Start a collector on loopback with its data in ``tmp_path``, and stop it at the end; ``env`` adds to its environment."""
+def run_service(tmp_path: Path, root: Path = ROOT, /, **env: str) -> Iterator[Service]:
+    """Start a collector on loopback with its data in ``tmp_path``, and stop it at the end; ``env`` adds to its environment.
+
+    Its code is that at ``root``.
+    """
     data = tmp_path / "data"
     data.mkdir(parents=True, exist_ok=True)
     # A test should not wait 30 s for a snapshot.
     whole = environment(data, **{"CODER_AGENT_STATS_REFRESH_INTERVAL": "1s"} | env)
     address, prometheus = whole["CODER_HTTP_ADDRESS"], whole["CODER_PROMETHEUS_ADDRESS"]
-    service = Service(data, whole, f"http://{address}", f"http://{prometheus}/metrics")
+    service = Service(data, whole, f"http://{address}", f"http://{prometheus}/metrics", root=root)
     service.start()
     try:
         yield service

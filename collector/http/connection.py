@@ -7,10 +7,16 @@ log for each of them.
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from collector.http import meter
@@ -22,7 +28,7 @@ from collector.wire.errors import CollectorError, HeaderTooLong, InvalidInput, T
 LONGEST_TARGET = 8190
 LONGEST_HEADER = 8192  # name and value
 
-ARRIVING_S = 1.0  # that what is on its way may take once nothing is accepted any more; a connection may also stay silent
+LEAVING_S = 1.0  # for the last request of each connection, once nothing is accepted any more; it may also stay silent
 
 log = structlog.get_logger(__name__)
 
@@ -53,38 +59,79 @@ class Runner(web.AppRunner):
         return _Server(answered, self._version, request_factory=made.request_factory, **self._kwargs)
 
     async def cleanup(self) -> None:
-        """Stop listening, take what clients are sending at this moment, then close as aiohttp does.
+        """Stop listening, let every connection have a last request answered, then close as aiohttp does.
 
-        aiohttp closes a connection that was accepted but has sent nothing yet, and reads no further of a body. To its
-        client that is a broken connection, though nobody ever refused it.
+        aiohttp closes a connection that has nothing to be answered, and reads no further of a body. To a client that sends
+        something in this moment that is a broken connection, though nobody ever refused it.
         """
         for site in list(self.sites):
-            await site.stop()
+            await self._stop(site)
         if isinstance(self.server, _Server):
             await asyncio.sleep(0)  # what was accepted last gets its task
-            await self.server.arrived(ARRIVING_S)
+            await self.server.leave(LEAVING_S)
         await super().cleanup()
+
+    async def _stop(self, site: web.BaseSite) -> None:
+        """Listen there no longer, and accept what waits: the system resets a connection that nobody accepted.
+
+        A socket that was handed over is left as it is: what waits there is for the next process.
+        """
+        listening = site._server if isinstance(site, web.TCPSite) else None  # noqa: SLF001 — nothing else tells its sockets
+        ours = [socket.socket(fileno=os.dup(each.fileno())) for each in getattr(listening, "sockets", ())]
+        await site.stop()
+        await self._take([made for each in ours for made in _last_of(each)], site._ssl_context)  # noqa: SLF001
+
+    async def _take(self, accepted: list[socket.socket], tls: ssl.SSLContext | None) -> None:
+        if self.server is None or not accepted:
+            return
+        loop, server = asyncio.get_running_loop(), self.server
+        taking = [asyncio.create_task(loop.connect_accepted_socket(server, each, ssl=tls)) for each in accepted]
+        _, late = await asyncio.wait(taking, timeout=LEAVING_S)  # TLS asks the client
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*taking, return_exceptions=True)
+
+
+def _last_of(listener: socket.socket) -> Iterator[socket.socket]:
+    """All that wait to be accepted; then it is closed at once, also where another descriptor of it is open for a moment."""
+    listener.setblocking(False)
+    with listener:
+        with suppress(OSError):  # BlockingIOError: nobody waits any more
+            while True:
+                yield listener.accept()[0]
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 class _Server(web.Server):
     """Makes a :class:`_Connection` of every connection."""
 
-    def __init__(self, handler: Any, version: str, **options: Any) -> None:
-        super().__init__(handler, **options)
-        self._version = version
+    def __init__(self, handler: Any, version: str, *, request_factory: Any, **options: Any) -> None:
+        super().__init__(handler, request_factory=self._requested, **options)
+        self._version, self._made = version, request_factory
+        self._leaves = False
 
     def __call__(self) -> web.RequestHandler:
         return _Connection(self, self._version, loop=self._loop, **self._kwargs)
 
-    async def arrived(self, within: float) -> None:
-        """Return when every connection has sent its request whole, or after ``within`` seconds."""
-        arriving = [asyncio.create_task(made.arrived()) for made in self.connections if isinstance(made, _Connection)]
-        if not arriving:
-            return
-        _, late = await asyncio.wait(arriving, timeout=within)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*arriving, return_exceptions=True)
+    def _requested(self, message: RawRequestMessage, *rest: Any) -> web.BaseRequest:
+        """The request; once the server leaves, as if its client had asked for the connection to be closed after it."""
+        made: web.BaseRequest = self._made(message._replace(should_close=True) if self._leaves else message, *rest)
+        return made
+
+    async def leave(self, within: float) -> None:
+        """Say with every answer that it is the connection's last; return when all have had it, or after ``within`` seconds."""
+        self._leaves = True
+        for each in self.connections:
+            if isinstance(each, _Connection):
+                each.answer_last()
+        end = self._loop.time() + within
+        while (open_ := self._open()) and (rest := end - self._loop.time()) > 0:
+            await asyncio.wait(open_, timeout=rest)
+
+    def _open(self) -> list[asyncio.Task[None]]:
+        made = (each.serving for each in self.connections if isinstance(each, _Connection))
+        return [task for task in made if task is not None and not task.done()]
 
 
 class _Connection(web.RequestHandler):
@@ -94,15 +141,16 @@ class _Connection(web.RequestHandler):
         super().__init__(server, **options)
         self._version = version
 
-    async def arrived(self) -> None:
-        """Return when the first request is here, with the body of the one that is being answered."""
-        if self._request_count == 0 and self._waiter is not None:
-            await asyncio.wait([self._waiter])  # which leaves it alone when this is cancelled
-        # Once it is here, its handler starts within a turn or two of the loop.
-        while self._waiter is None and self._current_request is None and self._task_handler is not None:  # noqa: ASYNC110
-            await asyncio.sleep(0)
+    def answer_last(self) -> None:
+        """What is being answered is the connection's last request, unless its answer has begun."""
         if self._current_request is not None:
-            await self._current_request.content.wait_eof()
+            asked = self._current_request._message  # noqa: SLF001 — what tells an answer to close is the request alone
+            self._current_request._message = asked._replace(should_close=True)  # noqa: SLF001
+
+    @property
+    def serving(self) -> asyncio.Task[None] | None:
+        """What ends with the connection."""
+        return self._task_handler
 
     def handle_error(
         self,

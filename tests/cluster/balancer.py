@@ -39,7 +39,8 @@ class Balancer:
         if behind is None:
             writer.close()
             return
-        await asyncio.gather(_passed(reader, behind[1]), _passed(behind[0], writer), return_exceptions=True)
+        with suppress(asyncio.CancelledError):  # the balancer closes
+            await asyncio.gather(_passed(reader, behind[1]), _passed(behind[0], writer), return_exceptions=True)
 
     async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
         for _ in self._backends:

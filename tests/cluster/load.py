@@ -7,6 +7,7 @@ import itertools
 import json
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -24,10 +25,15 @@ class Tally:
     csp_sent: int = 0
     csp_acknowledged: int = 0
     agents_acknowledged: set[int] = field(default_factory=set)  # by the bytes that each reports, which are its own
-    refused: int = 0  # requests that were not acknowledged
+    refusals: Counter[str] = field(default_factory=Counter)  # requests that were not acknowledged, by why
     asked: int = 0
     longest_gap_s: float = 0.0  # in which nothing at all was acknowledged
     _last: float = field(default_factory=time.monotonic)
+
+    @property
+    def refused(self) -> int:
+        """Requests that were not acknowledged."""
+        return self.refusals.total()
 
     @property
     def summary(self) -> str:
@@ -66,14 +72,15 @@ class Load:
         self.tally.asked += 1
         try:
             async with client.post(self._url + path, data=body, headers=headers) as response:
-                taken = response.status == 200 and await response.read() is not None
-        except (aiohttp.ClientError, TimeoutError, OSError):
-            taken = False
-        if taken:
-            self.tally.acknowledged()
+                answer = await response.text()
+            refusal = "" if response.status == 200 else f"{response.status} {answer}"
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            refusal = repr(error)
+        if refusal:
+            self.tally.refusals[refusal] += 1
         else:
-            self.tally.refused += 1
-        return taken
+            self.tally.acknowledged()
+        return not refusal
 
     async def _browse(self, number: int) -> None:
         """A browser sends a report once, whatever comes of it."""

@@ -173,3 +173,40 @@ async def test_a_silent_connection_does_not_hold_up_the_stop() -> None:
         await runner.cleanup()
 
         assert await reader.read() == b""
+
+
+SAYS_CLOSE = b"\r\nConnection: close\r\n"
+
+
+async def test_a_kept_connection_has_a_last_answer_when_it_stops() -> None:
+    """Nobody sends into a closing connection: a request that comes on a kept one then is answered, and told it is the last."""
+    async with accepted() as (runner, reader, writer):
+        writer.write(WHOLE)
+        first = await reader.readuntil(b"body")
+        stopping = asyncio.create_task(runner.cleanup())
+        for _ in range(100):  # turns of the loop, in which a stop that waits for nobody would be over
+            await asyncio.sleep(0)
+        writer.write(WHOLE)
+        last = await reader.read()
+        await stopping
+
+    assert SAYS_CLOSE not in first
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert SAYS_CLOSE in last
+
+
+async def test_what_is_being_answered_at_the_stop_is_told_it_is_the_last() -> None:
+    """Also an answer that takes longer than the stop waits for further requests."""
+    async with accepted() as (runner, reader, writer):
+        writer.write(WHOLE[:-2])
+        while not all(each._current_request for each in runner.server.connections):  # type: ignore[union-attr] # noqa: ASYNC110
+            await asyncio.sleep(0)
+        stopping = asyncio.create_task(runner.cleanup())
+        for _ in range(100):
+            await asyncio.sleep(0)
+        writer.write(WHOLE[-2:])
+        last = await reader.read()
+        await stopping
+
+    assert last.startswith(b"HTTP/1.1 200 ")
+    assert SAYS_CLOSE in last
