@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 
 from collector.config.settings import Settings
-from collector.http.appkeys import NOW, SINK, STORE, WRITER
+from collector.http.appkeys import IDENTITIES, NOW, SINK, STORE, WRITER
 from collector.persist.consumer import Consumer
 from collector.persist.jetstream import JetStream, StreamOptions
 from collector.persist.publisher import Publisher
@@ -29,7 +29,7 @@ class Buffer:
         self.publisher = Publisher(
             self.stream, queue_limit=settings.queue_limit, submit_timeout=settings.submit_timeout.total_seconds()
         )
-        self._consumer = Consumer(self.stream, app[WRITER], app[STORE], now=app[NOW])
+        self._consumer = Consumer(self.stream, app[WRITER], app[STORE], now=app[NOW], forget=app[IDENTITIES].forgotten)
 
     def start(self) -> None:
         """Connect and deliver, in the background."""

@@ -40,9 +40,15 @@ async def prepare(app: web.Application, settings: Settings) -> None:
 async def learn_erased(app: web.Application) -> None:
     """Learn which users' data another process has erased, and erase what has come in about them since."""
     identities, marks = app[IDENTITIES], await app[STORE].read(erased)
-    if marks != identities.erased:
-        identities.erased = marks  # first: what comes in from here on is nobody's
+    before = identities.erased
+    if marks == before:
+        return
+    identities.erased = marks  # first: what comes in from here on is nobody's
+    try:
         await app[WRITER].write(partial(erase_marked, mark=identities.mark, marks=marks, nobody=NOBODY))
+    except BaseException:
+        identities.erased = before  # or it would never be tried again
+        raise
 
 
 async def _forwarding(forwarder: Forwarder, _app: web.Application) -> AsyncIterator[None]:

@@ -7,15 +7,21 @@ import json
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from nats.aio.client import Client
+from sqlalchemy import select
 from structlog.testing import capture_logs
 
 from collector.buffer import BUFFER
-from collector.http.appkeys import CREDENTIALS, WRITER
+from collector.http.appkeys import CREDENTIALS, IDENTITIES, STORE, WRITER
+from collector.normalize.identity import NOBODY
+from collector.persist.tables import agents
+from collector.persist.userdata import remember_erased
+from collector.telemetry import learn_erased
 from tests import messages
 from tests.inside import Inside, running, running_beside
 from tests.nats import NatsServer, start_nats
@@ -36,7 +42,7 @@ BODY = {
     "blockedURL": "https://cdn.example/a.js",
 }
 NKEY = "UDPYNTHCYKINYHSW2GB35VU2GXPXQXMV2HPXPDHDDEBU4WXWOZTFI6CW"  # the public half of a pair that nobody has
-AGENT = {
+AGENT: dict[str, Any] = {
     "agent_id": "2f1e8f0e-6f0a-4f5e-9a55-0c3c2b1f7a11",
     "workspace_id": "f0a7c4a4-9a3b-4f6e-8f7d-1a2b3c4d5e6f",
     "user_id": "7c1f3a4e-51a6-4a8e-8f33-1de0a6c1b2d3",
@@ -182,6 +188,28 @@ async def test_a_restored_database_catches_up(tmp_path: Path, nats: NatsServer) 
     shutil.copy(tmp_path / "yesterday.db", data / "collector.db")
     async with collecting(url, data, nats, collector) as collector:
         await until_counted(collector, 5)
+
+
+async def test_who_is_erased_does_not_come_back_from_the_stream(buffered: Inside) -> None:
+    """What was brought about a user before its data was erased, and is stored after that, is nobody's."""
+    consumer, store, identities = buffered.app[BUFFER]._consumer, buffered.app[STORE], buffered.app[IDENTITIES]
+    await consumer.stop()
+    rows = [{**AGENT, "username": "grace"}]
+    assert (await buffered.post("/api/v2/ingest/agent-stats", json.dumps(rows), **buffered.feed))[0] == 200
+    marks = [identities.mark(AGENT["user_id"])]
+    await store.transact(partial(remember_erased, marks=marks, now=1))
+    await learn_erased(buffered.app)
+    consumer.start()
+
+    async def stored() -> list[tuple[str, str | None]]:
+        found = select(agents.c.user_id, agents.c.username)
+        return await store.read(lambda connection: [tuple(row) for row in connection.execute(found)])
+
+    async def is_stored() -> bool:
+        return bool(await stored())
+
+    await until(is_stored)
+    assert await stored() == [(NOBODY, None)]
 
 
 @pytest.mark.slow

@@ -6,10 +6,12 @@ import enum
 import hashlib
 import hmac
 import uuid
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
 
+from collector.wire.inventory import InventoryKind, Item, TelemetryIntake
 from collector.wire.records import AgentReport, Record, Workspace
 
 NOBODY = str(uuid.UUID(int=0))  # as Go writes an id that is none; columns that must hold an id hold this
@@ -70,3 +72,28 @@ class Identities:
         if isinstance(record, Workspace):
             return msgspec.structs.replace(record, owner_id=self.user_id(record.owner_id) or NOBODY)
         return record
+
+    def forgotten(self, record: R) -> R:
+        """``record``, which was made when less may have been erased, without users that are erased by now.
+
+        What it names them by is left as it is kept: an id, or a pseudonym, each of which is marked.
+        """
+        if not self.erased:
+            return record
+        if isinstance(record, AgentReport) and self._is_erased(record.user_id):
+            return msgspec.structs.replace(record, user_id=NOBODY, username=None)
+        if isinstance(record, Workspace) and self._is_erased(record.owner_id):
+            return msgspec.structs.replace(record, owner_id=NOBODY)
+        if isinstance(record, TelemetryIntake):
+            return msgspec.structs.replace(record, items=tuple(self._remaining(record.items)))
+        return record
+
+    def _remaining(self, items: Iterable[Item]) -> Iterator[Item]:
+        for item in items:
+            if item.user_id is None or not self._is_erased(item.user_id):
+                yield item
+            elif item.kind is not InventoryKind.USER:
+                yield msgspec.structs.replace(item, user_id=None)
+
+    def _is_erased(self, user_id: str | None) -> bool:
+        return bool(user_id) and self.mark(user_id or "") in self.erased

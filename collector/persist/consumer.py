@@ -23,6 +23,7 @@ from collector.persist.jetstream import FAILURES, JetStream, Position, StreamFai
 from collector.persist.writer import Writer
 from collector.wire.errors import Overloaded
 from collector.wire.messages import UnknownVersion, Unreadable, records_of
+from collector.wire.records import Record
 
 AT_ONCE = 50  # messages of one request
 WAIT_S = 1.0  # for the first of them
@@ -46,10 +47,13 @@ class Consumer:
         writer: the one that knows which messages are applied.
         store: its database, for reading.
         now: milliseconds since the epoch.
+        forget: takes out of a record what must not be stored any more. Messages may be days old.
     """
 
-    def __init__(self, stream: JetStream, writer: Writer, store: Store, *, now: Callable[[], int]) -> None:
-        self._stream, self._writer, self._store, self._now = stream, writer, store, now
+    def __init__(
+        self, stream: JetStream, writer: Writer, store: Store, *, now: Callable[[], int], forget: Callable[[Record], Record]
+    ) -> None:
+        self._stream, self._writer, self._store, self._now, self._forget = stream, writer, store, now, forget
         self._delivered: deque[Msg] = deque()
         self._in_hand: dict[int, Msg] = {}  # by number, as delivered last
         self._storing: set[asyncio.Task[None]] = set()
@@ -129,7 +133,7 @@ class Consumer:
 
     async def _apply(self, number: int) -> None:
         try:
-            records = records_of(self._in_hand[number].data)
+            records = [self._forget(record) for record in records_of(self._in_hand[number].data)]
         except UnknownVersion as error:
             log.warning("a message is for a newer collector, and waits for one", number=number, error=str(error))
             await self._later(number)

@@ -31,6 +31,7 @@ from collector.persist import aibridge_tables, csp_tables, history_tables, telem
 from collector.persist.archive import VERSION, ArchiveReader, ArchiveWriter, Head, Row, TableHead, printable
 from collector.persist.engine import SCHEMA, storage_failed
 from collector.persist.isolation import words
+from collector.persist.partitions import is_partition
 from collector.persist.tables import metadata
 from collector.wire.errors import Conflict, InvalidInput, NotReady
 
@@ -115,8 +116,9 @@ def read_archive(connection: Connection, archive: ArchiveReader, *, current: boo
 
 def _reflected(connection: Connection) -> list[Table]:
     found = MetaData()
-    found.reflect(connection)
-    return [table for table in found.sorted_tables if table.name != OF_ALEMBIC]
+    # What a partition holds is its parent's, and is read and filled through it.
+    found.reflect(connection, only=lambda name, _: name != OF_ALEMBIC and not is_partition(name))
+    return found.sorted_tables
 
 
 def _check_tables(head: Head, places: dict[str, Table]) -> None:
