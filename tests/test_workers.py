@@ -7,10 +7,8 @@ import http.client
 import json
 import os
 import signal
-import ssl
 import subprocess
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -18,11 +16,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.certificates import Authority
-from tests.cli.test_systemd import hand_over, listener
-from tests.postgres import PostgresServer, free_port
+from tests.postgres import PostgresServer
 from tests.requirements import program
-from tests.service import Service, environment, run_service, serve_and_fail
+from tests.service import Service, run_service, serve_and_fail
 from tests.test_kill import Tally, counted, exported, report, visit
 
 CLIENTS, CONNECTIONS = 24, 40
@@ -64,6 +60,16 @@ def sockets(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
+def descriptors(service: Service) -> list[int]:
+    """How many both processes have open, the main one first."""
+    return [sockets(pid) for pid in (service.process.pid, worker_of(service))]
+
+
+def assert_both_accepted(service: Service, before: list[int]) -> None:
+    """Each process has accepted some of the connections that are open now; ``before`` them they had so many descriptors."""
+    assert all(now > was + 3 for now, was in zip(descriptors(service), before, strict=True))
+
+
 @contextmanager
 def crewed(tmp_path: Path, **options: str) -> Iterator[Service]:
     """A service of two processes that both listen."""
@@ -101,8 +107,7 @@ def said(
 @pytest.mark.slow
 def test_both_processes_take_intake(crew: Service) -> None:
     """Reports and rows are taken by either and each counted once, and the service's own metrics are of both."""
-    pids = crew.process.pid, worker_of(crew)
-    before = [sockets(pid) for pid in pids]
+    before = descriptors(crew)
     with ExitStack() as stack:
         opened = [stack.enter_context(closing(each)) for each in connections(crew)]
         for number, each in enumerate(opened):
@@ -111,7 +116,7 @@ def test_both_processes_take_intake(crew: Service) -> None:
             bearer = {"Authorization": f"Bearer {crew.feed_key}"}
             status, answer = said(each, "POST", "/api/v2/ingest/agent-stats", rows, **bearer)
             assert (status, json.loads(answer)["accepted"]) == (200, 1)
-        assert all(sockets(pid) > was + 3 for pid, was in zip(pids, before, strict=True))
+        assert_both_accepted(crew, before)
     assert sum(row["count"] for row in crew.get("/api/v2/csp/violations?noise=include")["results"]) == CONNECTIONS
     assert crew.answers("POST", status="200") == CONNECTIONS
     assert crew.sample("collector_http_requests_total", route="/api/v2/ingest/agent-stats", status="200") == CONNECTIONS
@@ -138,12 +143,14 @@ def test_everything_else_is_answered_alike(crew: Service) -> None:
         ("POST", "/api/v2/ingest/agent-stats", {}),
         ("POST", "/api/v2/ingest/workspaces", {"Authorization": f"Bearer {crew.browser_key}"}),
     ]
+    before = descriptors(crew)
     with ExitStack() as stack:
         opened = [stack.enter_context(closing(each)) for each in connections(crew)]
         for method, path, headers in asked:
             body = report(1) if method == "POST" else None
             found = {said(each, method, path, body, **headers) for each in opened}
             assert len(found) == 1, (method, path, found)
+        assert_both_accepted(crew, before)
 
 
 @pytest.mark.slow
@@ -230,55 +237,6 @@ async def test_the_main_process_is_killed(crew: Service) -> None:
         _, total = await counted(client, crew.admin_token)
     assert set(tally.refused) <= {503}
     assert tally.acknowledged <= total <= tally.sent
-
-
-@pytest.mark.slow
-def test_sockets_of_a_supervisor_are_shared(tmp_path: Path) -> None:
-    """With sockets from systemd both processes accept from the same one."""
-    data = tmp_path / "data"
-    data.mkdir()
-    with ExitStack() as stack:
-        opened, metrics = (stack.enter_context(listener()) for _ in range(2))
-        url, scraped = (f"http://127.0.0.1:{each.getsockname()[1]}" for each in (opened, metrics))
-        command = hand_over("prometheus:http", metrics, opened)
-        env = environment(data, COLLECTOR_WORKERS="2", CODER_HTTP_ADDRESS="192.0.2.1:1")
-        service = Service(data, env, url, f"{scraped}/metrics", command, (opened.fileno(), metrics.fileno()))
-        service.start()
-        try:
-            until(lambda: listens(service))
-            for number in range(CONNECTIONS):
-                request = urllib.request.Request(f"{url}/csp/reports?key={service.browser_key}", report(number))
-                with urllib.request.urlopen(request, timeout=20) as response:
-                    assert response.status == 200
-            assert service.answers("POST", status="200") == CONNECTIONS
-            service.stop()
-        finally:
-            if service.process.poll() is None:
-                service.kill()
-
-
-@pytest.mark.slow
-def test_tls_in_every_process(tmp_path: Path) -> None:
-    """Over HTTPS every process shows the certificate, takes reports and passes pages on."""
-    authority, port = Authority(tmp_path), free_port()
-    pair = authority.pair("one")
-    tls = {
-        "CODER_TLS_ENABLE": "true",
-        "CODER_TLS_ADDRESS": f"127.0.0.1:{port}",
-        "CODER_TLS_CERT_FILE": str(pair.certificate),
-        "CODER_TLS_KEY_FILE": str(pair.key),
-        "CODER_STRICT_TRANSPORT_SECURITY": "3600",
-    }
-    trusting = ssl.create_default_context(cafile=str(authority.file))
-    with crewed(tmp_path, **tls) as service:
-        for number in range(CONNECTIONS):
-            url = f"https://127.0.0.1:{port}/csp/reports?key={service.browser_key}"
-            request = urllib.request.Request(url, report(number))
-            with urllib.request.urlopen(request, context=trusting, timeout=20) as response:
-                assert response.status == 200
-            with urllib.request.urlopen(f"https://127.0.0.1:{port}/", context=trusting, timeout=20) as response:
-                assert response.headers["Strict-Transport-Security"] == "max-age=3600"  # the scheme is the client's
-        assert service.answers("POST", status="200") == CONNECTIONS
 
 
 @pytest.mark.slow
