@@ -28,6 +28,7 @@ from collector.wire.errors import CollectorError, HeaderTooLong, InvalidInput, T
 LONGEST_TARGET = 8190
 LONGEST_HEADER = 8192  # name and value
 
+WAITING_AT_MOST = 4096  # to be accepted: while it goes on others may come
 LEAVING_S = 1.0  # for the last request of each connection, once nothing is accepted any more; it may also stay silent
 
 log = structlog.get_logger(__name__)
@@ -97,7 +98,7 @@ def _last_of(listener: socket.socket) -> Iterator[socket.socket]:
     listener.setblocking(False)
     with listener:
         with suppress(OSError):  # BlockingIOError: nobody waits any more
-            while True:
+            for _ in range(WAITING_AT_MOST):
                 yield listener.accept()[0]
         with suppress(OSError):
             listener.shutdown(socket.SHUT_RDWR)

@@ -19,7 +19,7 @@ from nats.js import JetStreamContext
 from prometheus_client import Counter, Gauge
 
 from collector.persist.engine import Store, storage_failed
-from collector.persist.jetstream import FAILURES, JetStream, Position, StreamFails, number_of
+from collector.persist.jetstream import FAILURES, JetStream, Position, StreamFails, end, number_of
 from collector.persist.writer import Writer
 from collector.wire.errors import Overloaded
 from collector.wire.messages import UnknownVersion, Unreadable, records_of
@@ -66,9 +66,7 @@ class Consumer:
 
     async def stop(self) -> None:
         """Ask for no more messages. What is in hand is stored as long as the writer takes it."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def finish(self) -> None:
         """Return when what is stored is acknowledged; after the writer has closed."""

@@ -94,9 +94,7 @@ class JetStream:
 
     async def close(self) -> None:
         """Send what is unsent, and end the connection."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         with suppress(*FAILURES, RuntimeError):  # the latter of a connection that has broken meanwhile
             if self._client.is_connected:
                 await self._client.flush(timeout=2)
@@ -233,6 +231,13 @@ class JetStream:
         if self._context is None:
             raise StreamFails("not connected")
         return self._context
+
+
+async def end(task: asyncio.Task[None] | None) -> None:
+    """Cancel ``task`` until it has ended: up to Python 3.11 ``wait_for`` may swallow a cancellation."""
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=1)
 
 
 def number_of(message: Msg) -> int:
