@@ -119,6 +119,7 @@ async def test_what_is_brought_comes_through_the_stream(buffered: Inside) -> Non
     assert (await buffered.app[BUFFER].stream.position()).acknowledged > 0
 
 
+@pytest.mark.slow
 async def test_without_its_database_intake_goes_on(buffered: Inside) -> None:
     """Nobody is refused while the database is away; what came meanwhile is stored once it is back."""
     writer = buffered.app[WRITER]
@@ -174,6 +175,7 @@ async def test_an_unknown_key_is_no_wrong_key_while_the_database_is_away(buffere
     assert (await buffered.post(unknown, json.dumps(REPORT)))[0] == 401
 
 
+@pytest.mark.slow
 async def test_a_restored_database_catches_up(tmp_path: Path, nats: NatsServer) -> None:
     """On a copy of its database from before some reports, the collector reads these from the stream again, and none twice."""
     data = tmp_path / "data"

@@ -132,6 +132,7 @@ def _listens(service: Service) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_nothing_secret_is_logged(tmp_path: Path) -> None:
     """With every line logged, in both formats, no key, token or query string is in any log or output, failing requests too."""
     human, machine = tmp_path / "human.log", tmp_path / "machine.log"
@@ -185,6 +186,7 @@ def test_nothing_secret_is_logged(tmp_path: Path) -> None:
     assert all(json.loads(line)["msg"] for line in machine.read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_the_admin_token_may_be_given(tmp_path: Path) -> None:
     """COLLECTOR_ADMIN_TOKEN_FILE holds the token of the first start, white space around it does not count."""
     given = "a1b2c3d4e5-" + "k" * 22

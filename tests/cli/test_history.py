@@ -43,6 +43,7 @@ def fill(connection: Connection) -> None:
     connection.execute(delete(history_minutes).where(history_minutes.c.at < BEGIN + DAY_MS))
 
 
+@pytest.mark.slow
 async def test_promtool_makes_blocks_of_it(inside: Inside, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A real promtool takes the file, and finds every sample in the blocks."""
     await inside.app[STORE].transact(fill)

@@ -41,6 +41,7 @@ def break_down(disk: Disk) -> None:
 
 
 @pytest.mark.parametrize(("spoil", "why"), [(fill, "The disk is full."), (break_down, "The disk fails.")])
+@pytest.mark.slow
 async def test_where_nothing_can_be_written(
     migrated_file: Path, tmp_path: Path, spoil: Callable[[Disk], None], why: str
 ) -> None:
@@ -88,6 +89,7 @@ async def test_nobody_but_who_reports_waits_for_the_disk(migrated_file: Path, tm
         assert (await report)[0] == 200
 
 
+@pytest.mark.slow
 async def test_a_broken_page_is_told(migrated_file: Path, tmp_path: Path) -> None:
     """Where a page of the file is broken the service starts all the same, and refuses what would have to be kept in it."""
     file = tmp_path / "collector.db"

@@ -33,6 +33,7 @@ def failed(service: Service) -> str:
         return str(response.headers["X-Coder-Request-Id"])
 
 
+@pytest.mark.slow
 def test_a_failure_is_found_by_the_id_of_its_answer(tmp_path: Path) -> None:
     """Whoever is told that it failed has the id that stands in the log line with the reason; the next request has another."""
     with run_service(tmp_path) as service:

@@ -46,6 +46,7 @@ async def test_they_are_served_only_when_asked_for(inside: Inside) -> None:
     assert "agent metrics" not in inside.app[SCHEDULE].facts
 
 
+@pytest.mark.slow
 async def test_every_one_of_them_is_filled(tmp_path: Path) -> None:
     """With an agent that reports and builds that ended there is a series of each family, and the numbers are theirs."""
     async with running(f"sqlite:///{tmp_path / 'collector.db'}", tmp_path, **OPTIONS) as inside:

@@ -124,6 +124,7 @@ async def test_retention_lowers_no_counter(inside: Inside) -> None:
     assert after == before
 
 
+@pytest.mark.slow
 def test_a_restart_lowers_no_counter(tmp_path: Path) -> None:
     """After a restart the counters of reports are where they were."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import Metric
 from structlog.testing import capture_logs
 
@@ -75,9 +75,12 @@ def test_histograms_are_sums(registry: CollectorRegistry) -> None:
 
 def test_a_worker_says_nothing_of_gauges() -> None:
     """They are the main process's alone, and so are the metrics of the process and of Python; nothing is added to them."""
-    Gauge("collector_test_gathered_open", "Open.").set(1)
-    Counter("collector_test_gathered", "Counted.").inc()
+    gauge, counter = Gauge("collector_test_gathered_open", "Open."), Counter("collector_test_gathered", "Counted.")
+    gauge.set(1)
+    counter.inc()
     names = {instrument.name for instrument in counted().instruments}
+    REGISTRY.unregister(gauge)
+    REGISTRY.unregister(counter)
     assert "collector_test_gathered" in names
     assert "collector_test_gathered_open" not in names
     assert [name for name in names if not name.startswith("collector_")] == []
