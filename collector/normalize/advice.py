@@ -97,8 +97,11 @@ def advice(query: AdviceQuery, base: str, base_from: str, observed: Iterable[Evi
 
 def _passes(query: AdviceQuery, ones: Sequence[Evidence]) -> bool:
     """Whether there is enough evidence."""
-    found = grounds(ones)
-    return found.reports >= query.reports and found.clients >= query.clients and found.days >= query.days
+    return (
+        sum(one.count for one in ones) >= query.reports
+        and max(one.clients for one in ones) >= query.clients
+        and max(one.days for one in ones) >= query.days
+    )
 
 
 def _widened(query: AdviceQuery, wishes: dict[Wish, list[Evidence]]) -> dict[Wish, list[Evidence]]:

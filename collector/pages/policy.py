@@ -37,13 +37,13 @@ async def get_policy(request: web.Request, user: User) -> web.Response:
     since = now - SEEN_MS[seen] if seen else 0
     names, found, project = await _found(request, user, request.query.get("project"), since=since)
     if project is None:
-        return _response(request, user, names, {"advice": None})
+        return await _response(request, user, names, {"advice": None})
     # A form names a set as often as it has members, an address by hand as the API does.
     allow = [name for each in request.query.getall("allow", ()) for name in each.split(",") if name]
     query = _asked({**request.query, "project": project}, AdviceQuery, allow=allow)
     # In a thread: a thousand violations take some tenths of a second, in which nobody else should wait.
     advice = await asyncio.to_thread(advised, query, found, cut=len(found) >= LIMIT)
-    return _response(request, user, names, advice_context(advice, query, found, seen=seen, now=now))
+    return await _response(request, user, names, advice_context(advice, query, found, seen=seen, now=now))
 
 
 @shown_to(EVERYBODY)
@@ -57,7 +57,7 @@ async def post_policy(request: web.Request, user: User) -> web.Response:
     if project is None:
         raise InvalidInput(BAD_FORM, "Choose a project.")
     result = await asyncio.to_thread(replay, project, query.policy, found, cut=len(found) >= LIMIT)
-    return _response(request, user, names, replay_context(result, now=request.app[NOW]()), template="replay")
+    return await _response(request, user, names, replay_context(result, now=request.app[NOW]()), template="replay")
 
 
 async def _found(
@@ -79,7 +79,9 @@ def _asked(given: dict[str, str], kind: type[T], **more: object) -> T:
         raise InvalidInput(BAD_FORM, str(error)) from error
 
 
-def _response(
+async def _response(
     request: web.Request, user: User, names: list[str], context: dict[str, Any], template: str = "policy"
 ) -> web.Response:
-    return request.app[PAGES].response(request, template, {"viewer": user, "projects": names, **context})
+    # In a thread too: it may tell what speaks for hundreds of sources.
+    shown = {"viewer": user, "projects": names, **context}
+    return await asyncio.to_thread(request.app[PAGES].response, request, template, shown)
