@@ -13,11 +13,13 @@ from collector.persist.csp_facets import CspFacets
 from collector.persist.csp_fold import MINUTE_MS, Fold, folded, noise_rules
 from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
-from collector.persist.csp_statements import COUNT_KNOWN, DROP, MINUTES, SAMPLE, TOTALS, VIOLATION
+from collector.persist.csp_statements import COUNT_KNOWN, COUNTED, DROP, MINUTE, MINUTES, SAMPLE, TOTALS, VIOLATION
 from collector.persist.csp_states import ignore_new
 from collector.persist.project_activity import ProjectActivity
 from collector.persist.tables import violations
 from collector.wire.records import CspIntake, DropReason
+
+Minute = tuple[int, int, int, int]  # since the epoch; reports of policies that are enforced, that only report, that did not say
 
 SAMPLES_PER_VIOLATION = 10
 SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgotten, which costs an upsert or a sample each
@@ -37,7 +39,7 @@ class CspRows:
         self.ranks = CspRanks()
         self.activity = ProjectActivity()
         self._new = NewViolations(new_violations)
-        self._seen: set[str] = set()  # fingerprints that were stored once; one may have been purged since
+        self._ids: dict[str, int] = {}  # by fingerprint, of violations that were stored once; one may have been purged since
         self._sampled: set[str] = set()  # fingerprints with a committed sample of this minute
         self._unsettled: set[str] = set()  # the same, of the transaction under way
         self._minute = 0
@@ -52,14 +54,15 @@ class CspRows:
                 drops[intake.project_id, reason] += count
         if self.refuse_new:
             _drop_new(connection, folds, drops)
-        unknown = folds.keys() - self._seen
+        unknown = folds.keys() - self._ids.keys()
         if unknown:
-            folds = self._new.admit(connection, folds, unknown - _stored(connection, unknown))
+            folds = self._new.admit(connection, folds, unknown - _stored(connection, unknown).keys())
         if folds:
             # Sorted by key: two writers that lock the same rows in different orders deadlock on PostgreSQL.
             ordered = dict(sorted(folds.items()))
-            self._count(connection, ordered)
-            _add_minutes(connection, ordered)
+            minutes = {fingerprint: _minutes(fold) for fingerprint, fold in ordered.items()}
+            self._count(connection, ordered, minutes)
+            self._add_minutes(connection, minutes)
             _add_totals(connection, ordered)
             self._sample(connection, ordered)
             self.facets.store(connection, ordered)
@@ -69,27 +72,49 @@ class CspRows:
         noise.store(connection, matches)
         self.activity.note(intakes)
 
-    def _count(self, connection: Connection, folds: dict[str, Fold]) -> None:
+    def _count(self, connection: Connection, folds: dict[str, Fold], minutes: dict[str, list[Minute]]) -> None:
         """Add the counts to the violations, making those that are new.
 
         A known violation takes an UPDATE, which costs half of what the upsert does. It says how many rows it found, and
         where that is too few the missing ones are looked for and made.
         """
-        new = folds.keys() - self._seen
+        new = folds.keys() - self._ids.keys()
         if connection.dialect.name != "sqlite":  # asyncpg does not say how many rows many executions found
-            VIOLATION.execute_many(connection, [_violation_row(fingerprint, fold) for fingerprint, fold in folds.items()])
+            made = list(folds)
         else:
-            known = [_count_row(fingerprint, fold) for fingerprint, fold in folds.items() if fingerprint in self._seen]
+            ids = self._ids
+            known = [
+                (ids[fingerprint], fingerprint, *_counts(fold, minutes[fingerprint]), 1 if fold.newest.policy_allows else 0)
+                for fingerprint, fold in folds.items()
+                if fingerprint in ids
+            ]
             if known and COUNT_KNOWN.execute_many(connection, known) != len(known):
-                new |= folds.keys() - _stored(connection, folds)
-            if new:
-                rows = [_violation_row(fingerprint, folds[fingerprint]) for fingerprint in sorted(new)]
-                VIOLATION.execute_many(connection, rows)
-        if len(self._seen) > SEEN_LIMIT:
-            self._seen.clear()
-        self._seen |= new
+                stored = _stored(connection, folds)
+                new = {fingerprint for fingerprint in folds if stored.get(fingerprint, 0) != ids.get(fingerprint)}
+            made = sorted(new)
+        if made:
+            VIOLATION.execute_many(connection, [_violation_row(each, folds[each], minutes[each]) for each in made])
+        if len(self._ids) > SEEN_LIMIT:
+            self._ids = {each: self._ids[each] for each in folds if each in self._ids}
         if new:
+            self._ids.update(_stored(connection, new))
             ignore_new(connection, sorted(new), now=max(fold.intake.received_at for fold in folds.values()))
+
+    def _add_minutes(self, connection: Connection, minutes: dict[str, list[Minute]]) -> None:
+        if connection.dialect.name == "sqlite":
+            ids = self._ids
+            rows = [(ids[fingerprint], *minute) for fingerprint, some in minutes.items() for minute in some]
+            MINUTES.execute_many(connection, rows)
+        else:
+            keys = ("at", "n_enforce", "n_report", "n_unknown")
+            MINUTE.execute_many(
+                connection,
+                [
+                    {"fp": fingerprint, **dict(zip(keys, minute, strict=True))}
+                    for fingerprint, some in minutes.items()
+                    for minute in some
+                ],
+            )
 
     def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Keep one report of each violation a minute; ten slots are overwritten in turn."""
@@ -108,7 +133,7 @@ class CspRows:
         if whole:
             self._sampled |= self._unsettled
         else:
-            self._seen.clear()
+            self._ids.clear()
         self._unsettled = set()
         self._new.ended(whole=whole)
         self.facets.ended(whole=whole)
@@ -122,77 +147,70 @@ class CspRows:
         await self.activity.flush(write)
 
 
-def _stored(connection: Connection, fingerprints: Iterable[str]) -> set[str]:
+def _stored(connection: Connection, fingerprints: Iterable[str]) -> dict[str, int]:
+    """The ids of those of ``fingerprints`` that are stored."""
     wanted = sorted(fingerprints)
-    found: set[str] = set()
+    found: dict[str, int] = {}
     for start in range(0, len(wanted), 500):  # SQLite's limit on variables of one statement was 999 for long
         chunk = wanted[start : start + 500]
-        found.update(connection.scalars(select(violations.c.fingerprint).where(violations.c.fingerprint.in_(chunk))))
+        named = select(violations.c.fingerprint, violations.c.id).where(violations.c.fingerprint.in_(chunk))
+        found.update((fingerprint, known) for fingerprint, known in connection.execute(named))
     return found
 
 
 def _drop_new(connection: Connection, folds: dict[str, Fold], drops: Counter[tuple[int, DropReason]]) -> None:
-    for fingerprint in folds.keys() - _stored(connection, folds):
+    for fingerprint in folds.keys() - _stored(connection, folds).keys():
         fold = folds.pop(fingerprint)
         drops[fold.intake.project_id, DropReason.STORE_FULL] += fold.count
 
 
-def _add_minutes(connection: Connection, folds: dict[str, Fold]) -> None:
-    rows: dict[tuple[str, int], dict[str, Any]] = {}
-    for fingerprint, fold in folds.items():
-        for (minute, disposition), count in sorted(fold.counts.items()):
-            row = rows.get((fingerprint, minute))
-            if row is None:
-                row = rows[fingerprint, minute] = {
-                    "fp": fingerprint,
-                    "at": minute,
-                    "n_enforce": 0,
-                    "n_report": 0,
-                    "n_unknown": 0,
-                }
-            row[f"n_{disposition}"] = count
-    MINUTES[connection.dialect.name].execute_many(connection, list(rows.values()))
+def _minutes(fold: Fold) -> list[Minute]:
+    if len(fold.counts) == 1:  # nearly always: a batch is a moment
+        [((minute, disposition), count)] = fold.counts.items()
+        if disposition == "enforce":
+            return [(minute, count, 0, 0)]
+        return [(minute, 0, count, 0) if disposition == "report" else (minute, 0, 0, count)]
+    counts, minutes = fold.counts, sorted({minute for minute, _ in fold.counts})
+    return [
+        (minute, counts.get((minute, "enforce"), 0), counts.get((minute, "report"), 0), counts.get((minute, "unknown"), 0))
+        for minute in minutes
+    ]
 
 
 def _add_totals(connection: Connection, folds: dict[str, Fold]) -> None:
     totals: dict[tuple[int, str, str, str], int] = {}
     for fold in folds.values():
-        report = fold.newest
+        report, project_id = fold.newest, fold.intake.project_id
         for (_, disposition), count in fold.counts.items():
-            key = fold.intake.project_id, report.effective_directive or "", disposition, report.noise_class or ""
+            key = project_id, report.effective_directive or "", disposition, report.noise_class or ""
             totals[key] = totals.get(key, 0) + count
-    TOTALS[connection.dialect.name].execute_many(
-        connection,
-        [
-            {"project_id": key[0], "effective_directive": key[1], "disposition": key[2], "noise_class": key[3], "count": count}
-            for key, count in sorted(totals.items())
-        ],
+    TOTALS.execute_many(connection, [(*key, count) for key, count in sorted(totals.items())])
+
+
+def _counts(fold: Fold, minutes: Sequence[Minute]) -> tuple[Any, ...]:
+    """What changes with every report of a violation: ``COUNTED``, but for the last of it, which drivers want in two ways."""
+    if len(minutes) == 1:
+        _, enforce, report, unknown = minutes[0]
+    else:
+        _, enforce, report, unknown = map(sum, zip(*minutes, strict=True))
+    newest = fold.newest
+    return (
+        fold.count,
+        enforce,
+        report,
+        unknown,
+        fold.first_seen,
+        fold.last_seen,
+        newest.document_origin,
+        newest.disposition,
     )
 
 
-def _count_row(fingerprint: str, fold: Fold) -> dict[str, Any]:
-    """What changes with every report of a violation."""
-    of = {"enforce": 0, "report": 0, "unknown": 0}
-    for (_, disposition), count in fold.counts.items():
-        of[disposition] += count
-    return {
-        "fingerprint": fingerprint,
-        "count": of["enforce"] + of["report"] + of["unknown"],
-        "count_enforce": of["enforce"],
-        "count_report": of["report"],
-        "count_unknown": of["unknown"],
-        "first_seen": fold.first_seen,
-        "last_seen": fold.last_seen,
-        "document_origin": fold.newest.document_origin,
-        "disposition": fold.newest.disposition,
-        "policy_allows": fold.newest.policy_allows,
-    }
-
-
-def _violation_row(fingerprint: str, fold: Fold) -> dict[str, object]:
+def _violation_row(fingerprint: str, fold: Fold, minutes: Sequence[Minute]) -> dict[str, object]:
     report = fold.newest
     return {
-        **_count_row(fingerprint, fold),
+        "fingerprint": fingerprint,
+        **dict(zip(COUNTED, (*_counts(fold, minutes), report.policy_allows), strict=True)),
         "deployment": fold.intake.deployment,
         "project_id": fold.intake.project_id,
         "effective_directive": report.effective_directive,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Table, bindparam, case, literal_column, select, true, update
+from sqlalchemy import Table, bindparam, case, literal_column, select, update
 
 from collector.persist.engine import insert
 from collector.persist.statements import BulkStatement, Statement
@@ -53,7 +53,7 @@ def _violation(dialect: str) -> Any:
 
 def _counting() -> BulkStatement:
     """Add to violations that are there, which take the newest report's document and disposition along."""
-    keys = ("fingerprint", *COUNTED)
+    keys = ("id", "fingerprint", *COUNTED)
     given = BulkStatement.given(*keys)
     old, new = violations.c, given.c
     newer = new.last_seen >= old.last_seen
@@ -61,7 +61,7 @@ def _counting() -> BulkStatement:
     newest = ("last_seen", "document_origin", "disposition", "policy_allows")
     statement = (
         update(violations)
-        .where(old.fingerprint == new.fingerprint)
+        .where(old.id == new.id, old.fingerprint == new.fingerprint)  # an id may be another's since
         .values(
             {old[name]: old[name] + new[name] for name in ("count", "count_enforce", "count_report", "count_unknown")}
             | {old.first_seen: first}
@@ -72,23 +72,10 @@ def _counting() -> BulkStatement:
 
 
 def _minutes() -> BulkStatement:
-    keys = ("fp", "at", "n_enforce", "n_report", "n_unknown")
-    given = BulkStatement.given(*keys)
-    rows = select(violations.c.id, *(given.c[key] for key in keys[1:])).join_from(
-        given, violations, violations.c.fingerprint == given.c.fp
-    )
-    # WHERE, or SQLite takes ON CONFLICT for a part of the join: https://www.sqlite.org/lang_upsert.html, "Parsing Ambiguity".
-    new = insert("sqlite", csp_minutes).from_select([column.name for column in csp_minutes.c], rows.where(true()))
-    sums = {name: csp_minutes.c[name] + new.excluded[name] for name in ("enforce", "report", "unknown")}
-    return BulkStatement(new.on_conflict_do_update(index_elements=["violation_id", "bucket"], set_=sums), keys)
-
-
-def _totals() -> BulkStatement:
-    keys = [column.name for column in csp_totals.c]
-    given = BulkStatement.given(*keys)  # no project is 0, as in the rows that fill up
-    new = insert("sqlite", csp_totals).from_select(keys, select(given).where(given.c.project_id > literal_column("0")))
-    sums = {"count": csp_totals.c.count + new.excluded.count}
-    return BulkStatement(new.on_conflict_do_update(index_elements=keys[:-1], set_=sums), keys)
+    keys = [column.name for column in csp_minutes.c]
+    given = BulkStatement.given(*keys)  # no violation is 0, as in the rows that fill up
+    new = insert("sqlite", csp_minutes).from_select(keys, select(given).where(given.c.violation_id > literal_column("0")))
+    return BulkStatement(_added(new, csp_minutes, *keys[2:]), keys)
 
 
 def _minute(dialect: str) -> Any:
@@ -103,9 +90,20 @@ def _minute(dialect: str) -> Any:
             bindparam("n_unknown", type_=columns.unknown.type),
         ).where(violations.c.fingerprint == bindparam("fp")),
     )
+    return _added(new, csp_minutes, "enforce", "report", "unknown")
+
+
+def _totals() -> BulkStatement:
+    keys = [column.name for column in csp_totals.c]
+    given = BulkStatement.given(*keys)  # no project is 0
+    new = insert("sqlite", csp_totals).from_select(keys, select(given).where(given.c.project_id > literal_column("0")))
+    return BulkStatement(_added(new, csp_totals, "count"), keys, singly=_adding(csp_totals))
+
+
+def _added(new: Any, to: Table, *sums: str) -> Any:
+    """``new`` rows, whose ``sums`` are added to those of the rows that are there."""
     return new.on_conflict_do_update(
-        index_elements=["violation_id", "bucket"],
-        set_={name: columns[name] + new.excluded[name] for name in ("enforce", "report", "unknown")},
+        index_elements=list(to.primary_key), set_={name: to.c[name] + new.excluded[name] for name in sums}
     )
 
 
@@ -126,22 +124,18 @@ def _sample(dialect: str) -> Any:
     )
 
 
-def _adding(table: Table, *keys: str) -> Statement:
-    def build(dialect: str) -> Any:
-        new = insert(dialect, table)
-        return new.on_conflict_do_update(index_elements=list(keys), set_={"count": table.c.count + new.excluded.count})
-
-    return Statement(build)
+def _adding(table: Table) -> Statement:
+    return Statement(lambda dialect: _added(insert(dialect, table), table, "count"))
 
 
 VIOLATION = Statement(_violation)
-MINUTE = Statement(_minute)
 SAMPLE = Statement(_sample)
-TOTAL = _adding(csp_totals, "project_id", "effective_directive", "disposition", "noise_class")
-DROP = _adding(drop_totals, "project_id", "reason")
-OTHER = _adding(other_report_totals, "project_id", "type")
-NOISE_RULE = _adding(noise_rule_totals, "project_id", "rule")
+DROP = _adding(drop_totals)
+OTHER = _adding(other_report_totals)
+NOISE_RULE = _adding(noise_rule_totals)
 
+TOTALS = _totals()
+# On SQLite, where one process writes and so knows the ids of violations; elsewhere another one may have purged them since.
 COUNT_KNOWN = _counting()
-MINUTES: dict[str, BulkStatement | Statement] = {"sqlite": _minutes(), "postgresql": MINUTE}
-TOTALS: dict[str, BulkStatement | Statement] = {"sqlite": _totals(), "postgresql": TOTAL}
+MINUTES = _minutes()
+MINUTE = Statement(_minute)  # by fingerprint

@@ -51,7 +51,7 @@ class Statement:
 
 
 class BulkStatement:
-    """A SQLite statement that takes many rows at once, and so is one step for the driver.
+    """A statement that takes many rows at once on SQLite, and so is one step for the driver; row by row elsewhere.
 
     The driver gives the interpreter lock away for every row of ``executemany`` and has to get it back from a busy event
     loop: for thirty rows that costs more than storing them does. So they are bound as the rows of one table. (As one JSON
@@ -61,15 +61,16 @@ class BulkStatement:
 
     Args:
         statement: reads the rows from ``given(*keys)``.
-        keys: of the rows.
+        keys: the columns of a row, in order.
+        singly: what another database runs for each row, its parameters named by ``keys``.
     """
 
-    LARGEST = 256  # rows at once, more are taken in turn: nine values each stay far below SQLite's 32,766
+    LARGEST = 256  # rows at once, more are taken in turn: eleven values each stay far below SQLite's 32,766
 
-    def __init__(self, statement: Any, keys: Sequence[str]) -> None:
+    def __init__(self, statement: Any, keys: Sequence[str], singly: Statement | None = None) -> None:
         self._sql = str(statement.compile(dialect=sqlite.dialect()))
         self._keys = keys
-        self._ordered = itemgetter(*keys)
+        self._singly = singly
         self._sized: dict[int, str] = {}
 
     @staticmethod
@@ -77,14 +78,16 @@ class BulkStatement:
         """The rows, as a table in the statement."""
         return table("given", *(column(key) for key in keys))
 
-    def execute_many(self, connection: Connection, rows: Sequence[dict[str, Any]]) -> int:
-        """Run the statement for ``rows``; how many rows it wrote."""
+    def execute_many(self, connection: Connection, rows: Sequence[tuple[Any, ...]]) -> int:
+        """Run the statement for ``rows``, at least one; how many rows it wrote, -1 if unknown."""
+        if self._singly is not None and connection.dialect.name != "sqlite":
+            return self._singly.execute_many(connection, [dict(zip(self._keys, row, strict=True)) for row in rows])
         below = driver(connection)
         before = below.total_changes  # a cursor counts no rows when the statement begins with WITH
         for start in range(0, len(rows), self.LARGEST):
             some = rows[start : start + self.LARGEST]
             size = 1 << (len(some) - 1).bit_length()
-            values = list(chain.from_iterable(map(self._ordered, some)))
+            values = list(chain.from_iterable(some))
             values += [0] * (size * len(self._keys) - len(values))
             below.execute(self._for(size), values)
         return below.total_changes - before
