@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from collector.persist import noise, other_reports
 from collector.persist.csp_facets import CspFacets
-from collector.persist.csp_fold import MINUTE_MS, Fold, folded, noise_rules
+from collector.persist.csp_fold import DISPOSITIONS, MINUTE_MS, Fold, folded, noise_rules
 from collector.persist.csp_overflow import NewViolations
 from collector.persist.csp_ranks import CspRanks, Write, first_rank
 from collector.persist.csp_statements import COUNT_KNOWN, COUNTED, DROP, MINUTE, MINUTES, SAMPLE, TOTALS, VIOLATION
@@ -19,7 +19,7 @@ from collector.persist.project_activity import ProjectActivity
 from collector.persist.tables import violations
 from collector.wire.records import CspIntake, DropReason
 
-Minute = tuple[int, int, int, int]  # since the epoch; reports of policies that are enforced, that only report, that did not say
+Sums = list[int]  # reports of each of the ``DISPOSITIONS``
 
 SAMPLES_PER_VIOLATION = 10
 SEEN_LIMIT = 50_000  # fingerprints remembered: 6 MB; beyond it they are forgotten, which costs an upsert or a sample each
@@ -60,10 +60,10 @@ class CspRows:
         if folds:
             # Sorted by key: two writers that lock the same rows in different orders deadlock on PostgreSQL.
             ordered = dict(sorted(folds.items()))
-            minutes = {fingerprint: _minutes(fold) for fingerprint, fold in ordered.items()}
-            self._count(connection, ordered, minutes)
-            self._add_minutes(connection, minutes)
-            _add_totals(connection, ordered)
+            sums = {fingerprint: _sums(fold) for fingerprint, fold in ordered.items()}
+            self._count(connection, ordered, sums)
+            self._add_minutes(connection, ordered)
+            _add_totals(connection, ordered, sums)
             self._sample(connection, ordered)
             self.facets.store(connection, ordered)
             self.ranks.note(ordered)
@@ -72,7 +72,7 @@ class CspRows:
         noise.store(connection, matches)
         self.activity.note(intakes)
 
-    def _count(self, connection: Connection, folds: dict[str, Fold], minutes: dict[str, list[Minute]]) -> None:
+    def _count(self, connection: Connection, folds: dict[str, Fold], sums: dict[str, Sums]) -> None:
         """Add the counts to the violations, making those that are new.
 
         A known violation takes an UPDATE, which costs half of what the upsert does. It says how many rows it found, and
@@ -84,7 +84,7 @@ class CspRows:
         else:
             ids = self._ids
             known = [
-                (ids[fingerprint], fingerprint, *_counts(fold, minutes[fingerprint]), 1 if fold.newest.policy_allows else 0)
+                (ids[fingerprint], fingerprint, *_counts(fold, sums[fingerprint]), 1 if fold.newest.policy_allows else 0)
                 for fingerprint, fold in folds.items()
                 if fingerprint in ids
             ]
@@ -93,28 +93,23 @@ class CspRows:
                 new = {fingerprint for fingerprint in folds if stored.get(fingerprint, 0) != ids.get(fingerprint)}
             made = sorted(new)
         if made:
-            VIOLATION.execute_many(connection, [_violation_row(each, folds[each], minutes[each]) for each in made])
+            VIOLATION.execute_many(connection, [_violation_row(each, folds[each], sums[each]) for each in made])
         if len(self._ids) > SEEN_LIMIT:
             self._ids = {each: self._ids[each] for each in folds if each in self._ids}
         if new:
             self._ids.update(_stored(connection, new))
             ignore_new(connection, sorted(new), now=max(fold.intake.received_at for fold in folds.values()))
 
-    def _add_minutes(self, connection: Connection, minutes: dict[str, list[Minute]]) -> None:
+    def _add_minutes(self, connection: Connection, folds: dict[str, Fold]) -> None:
         if connection.dialect.name == "sqlite":
             ids = self._ids
-            rows = [(ids[fingerprint], *minute) for fingerprint, some in minutes.items() for minute in some]
-            MINUTES.execute_many(connection, rows)
-        else:
-            keys = ("at", "n_enforce", "n_report", "n_unknown")
-            MINUTE.execute_many(
-                connection,
-                [
-                    {"fp": fingerprint, **dict(zip(keys, minute, strict=True))}
-                    for fingerprint, some in minutes.items()
-                    for minute in some
-                ],
+            MINUTES.execute_many(
+                connection, [(ids[name], *minute) for name, fold in folds.items() for minute in _minutes(fold)]
             )
+        else:
+            keys = ("fp", "at", "n_enforce", "n_report", "n_unknown")
+            rows = [(name, *minute) for name, fold in folds.items() for minute in _minutes(fold)]
+            MINUTE.execute_many(connection, [dict(zip(keys, row, strict=True)) for row in rows])
 
     def _sample(self, connection: Connection, folds: dict[str, Fold]) -> None:
         """Keep one report of each violation a minute; ten slots are overwritten in turn."""
@@ -164,53 +159,41 @@ def _drop_new(connection: Connection, folds: dict[str, Fold], drops: Counter[tup
         drops[fold.intake.project_id, DropReason.STORE_FULL] += fold.count
 
 
-def _minutes(fold: Fold) -> list[Minute]:
-    if len(fold.counts) == 1:  # nearly always: a batch is a moment
-        [((minute, disposition), count)] = fold.counts.items()
-        if disposition == "enforce":
-            return [(minute, count, 0, 0)]
-        return [(minute, 0, count, 0) if disposition == "report" else (minute, 0, 0, count)]
-    counts, minutes = fold.counts, sorted({minute for minute, _ in fold.counts})
-    return [
-        (minute, counts.get((minute, "enforce"), 0), counts.get((minute, "report"), 0), counts.get((minute, "unknown"), 0))
-        for minute in minutes
-    ]
+def _minutes(fold: Fold) -> list[tuple[int, ...]]:
+    """Rows of minutes, in order: since the epoch, and reports of each disposition."""
+    return [(minute, *counts) for minute, counts in sorted(fold.minutes.items())]
 
 
-def _add_totals(connection: Connection, folds: dict[str, Fold]) -> None:
+def _sums(fold: Fold) -> Sums:
+    """Reports of each disposition."""
+    if len(fold.minutes) == 1:
+        [counts] = fold.minutes.values()
+        return counts
+    return list(map(sum, zip(*fold.minutes.values(), strict=True)))
+
+
+def _add_totals(connection: Connection, folds: dict[str, Fold], sums: dict[str, Sums]) -> None:
     totals: dict[tuple[int, str, str, str], int] = {}
-    for fold in folds.values():
+    for name, fold in folds.items():
         report, project_id = fold.newest, fold.intake.project_id
-        for (_, disposition), count in fold.counts.items():
-            key = project_id, report.effective_directive or "", disposition, report.noise_class or ""
-            totals[key] = totals.get(key, 0) + count
+        for disposition, count in zip(DISPOSITIONS, sums[name], strict=True):
+            if count:
+                key = project_id, report.effective_directive or "", disposition, report.noise_class or ""
+                totals[key] = totals.get(key, 0) + count
     TOTALS.execute_many(connection, [(*key, count) for key, count in sorted(totals.items())])
 
 
-def _counts(fold: Fold, minutes: Sequence[Minute]) -> tuple[Any, ...]:
+def _counts(fold: Fold, sums: Sums) -> tuple[Any, ...]:
     """What changes with every report of a violation: ``COUNTED``, but for the last of it, which drivers want in two ways."""
-    if len(minutes) == 1:
-        _, enforce, report, unknown = minutes[0]
-    else:
-        _, enforce, report, unknown = map(sum, zip(*minutes, strict=True))
     newest = fold.newest
-    return (
-        fold.count,
-        enforce,
-        report,
-        unknown,
-        fold.first_seen,
-        fold.last_seen,
-        newest.document_origin,
-        newest.disposition,
-    )
+    return fold.count, *sums, fold.first_seen, fold.last_seen, newest.document_origin, newest.disposition
 
 
-def _violation_row(fingerprint: str, fold: Fold, minutes: Sequence[Minute]) -> dict[str, object]:
+def _violation_row(fingerprint: str, fold: Fold, sums: Sums) -> dict[str, object]:
     report = fold.newest
     return {
         "fingerprint": fingerprint,
-        **dict(zip(COUNTED, (*_counts(fold, minutes), report.policy_allows), strict=True)),
+        **dict(zip(COUNTED, (*_counts(fold, sums), report.policy_allows), strict=True)),
         "deployment": fold.intake.deployment,
         "project_id": fold.intake.project_id,
         "effective_directive": report.effective_directive,

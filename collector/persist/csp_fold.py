@@ -10,12 +10,15 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import repeat
+from operator import add
 
 import msgspec
 
 from collector.wire.records import CspIntake, CspReport
 
 MINUTE_MS = 60_000
+DISPOSITIONS = ("enforce", "report", "unknown")
+ENFORCE, REPORT, UNKNOWN = range(len(DISPOSITIONS))
 
 Same = tuple[int, str]  # the id of a report, which its intake keeps alive, and its fingerprint
 
@@ -28,7 +31,7 @@ class Fold(msgspec.Struct, gc=False):
     first_seen: int
     last_seen: int
     count: int  # of reports
-    counts: dict[tuple[int, str], int]  # (minute, disposition) -> reports
+    minutes: dict[int, list[int]]  # since the epoch -> reports of each of the ``DISPOSITIONS``
     reports: list[tuple[CspReport, int]]  # each with how often it came
     clients: set[int]  # marks of who sent them
 
@@ -38,8 +41,9 @@ class Fold(msgspec.Struct, gc=False):
             self.last_seen, self.newest = other.last_seen, other.newest
         self.first_seen = min(self.first_seen, other.first_seen)
         self.count += other.count
-        for key, count in other.counts.items():
-            self.counts[key] = self.counts.get(key, 0) + count
+        for minute, counts in other.minutes.items():
+            known = self.minutes.get(minute)
+            self.minutes[minute] = counts if known is None else list(map(add, known, counts))
         self.reports += other.reports
         self.clients |= other.clients
 
@@ -62,18 +66,22 @@ def _add_one(folds: dict[str, Fold], intake: CspIntake) -> None:
     """Add the only report of an intake: to group what may well come once costs more than it saves."""
     report, fingerprint = intake.reports[0], intake.fingerprints[0]
     seen = intake.received_at - sum(intake.ages)
-    key = seen // MINUTE_MS, report.disposition or "unknown"
+    minute, which = seen // MINUTE_MS, _which(report)
     fold = folds.get(fingerprint)
     if fold is None:
         clients = set() if intake.client is None else {intake.client}
-        folds[fingerprint] = Fold(intake, report, seen, seen, 1, {key: 1}, [(report, 1)], clients)
+        folds[fingerprint] = Fold(intake, report, seen, seen, 1, {minute: _alone(which, 1)}, [(report, 1)], clients)
         return
     if seen >= fold.last_seen:
         fold.last_seen, fold.newest = seen, report
     elif seen < fold.first_seen:
         fold.first_seen = seen
     fold.count += 1
-    fold.counts[key] = fold.counts.get(key, 0) + 1
+    counts = fold.minutes.get(minute)
+    if counts is None:
+        fold.minutes[minute] = _alone(which, 1)
+    else:
+        counts[which] += 1
     fold.reports.append((report, 1))
     if intake.client is not None:
         fold.clients.add(intake.client)
@@ -119,15 +127,27 @@ def noise_rules(folds: dict[str, Fold]) -> Counter[tuple[int, str]]:
 
 def _fold(intake: CspIntake, report: CspReport, seen: list[int]) -> Fold:
     """Of one report that came at these times."""
-    disposition, count = report.disposition or "unknown", len(seen)
+    which, count = _which(report), len(seen)
     seen.sort()
     first, last = seen[0], seen[-1]
     minute = last // MINUTE_MS
     if first // MINUTE_MS == minute:
-        counts = {(minute, disposition): count}
+        minutes = {minute: _alone(which, count)}
     else:
-        counts = {(minute, disposition): some for minute, some in _by_minute(seen)}
-    return Fold(intake, report, first, last, count, counts, [(report, count)], set())
+        minutes = {minute: _alone(which, some) for minute, some in _by_minute(seen)}
+    return Fold(intake, report, first, last, count, minutes, [(report, count)], set())
+
+
+def _which(report: CspReport) -> int:
+    """Where its disposition stands."""
+    disposition = report.disposition
+    return ENFORCE if disposition == "enforce" else REPORT if disposition == "report" else UNKNOWN
+
+
+def _alone(which: int, count: int) -> list[int]:
+    counts = [0, 0, 0]
+    counts[which] = count
+    return counts
 
 
 def _by_minute(seen: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.persist.csp_fold import MINUTE_MS, folded, noise_rules
+from collector.persist.csp_fold import DISPOSITIONS, MINUTE_MS, folded, noise_rules
 from collector.wire.records import CspIntake, CspReport, Sample
 
 NOW = 1_768_384_800_000
@@ -64,7 +64,13 @@ def test_a_fold_is_the_sum_of_its_reports(intakes: list[CspIntake]) -> None:
     assert folds.keys() == {fingerprint for fingerprint, *_ in one_by_one}
     for name, fold in folds.items():
         own = [(report, seen, client) for fingerprint, report, seen, client in one_by_one if fingerprint == name]
-        assert fold.counts == Counter((seen // MINUTE_MS, report.disposition or "unknown") for report, seen, _ in own)
+        counts = {
+            (minute, disposition): count
+            for minute, some in fold.minutes.items()
+            for disposition, count in zip(DISPOSITIONS, some, strict=True)
+            if count
+        }
+        assert counts == Counter((seen // MINUTE_MS, report.disposition or "unknown") for report, seen, _ in own)
         assert (fold.first_seen, fold.last_seen) == (min(seen for _, seen, _ in own), max(seen for _, seen, _ in own))
         assert fold.newest in [report for report, seen, _ in own if seen == fold.last_seen]
         assert fold.clients == {client for *_, client in own if client is not None}
