@@ -29,6 +29,8 @@ LONGEST_TARGET = 8190
 LONGEST_HEADER = 8192  # name and value
 
 WAITING_AT_MOST = 4096  # to be accepted: while it goes on others may come
+# A client that reads nothing of its answer holds it and the connection, and the system asks it for ever whether it would now.
+UNREAD_S = 30.0
 LEAVING_S = 1.0  # for the last request of each connection, once nothing is accepted any more; it may also stay silent
 
 log = structlog.get_logger(__name__)
@@ -142,6 +144,11 @@ class _Connection(web.RequestHandler):
         super().__init__(server, **options)
         self._version = version
 
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin, and have the system end the connection when nothing of what is sent is taken for ``UNREAD_S``."""
+        end_unread(transport, UNREAD_S)
+        super().connection_made(transport)
+
     def answer_last(self) -> None:
         """What is being answered is the connection's last request, unless its answer has begun."""
         if self._current_request is not None:
@@ -166,6 +173,15 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("part of another answer has been sent")
         return response
+
+
+def end_unread(transport: asyncio.BaseTransport, seconds: float) -> None:
+    """Have the system reset a TCP connection whose other end has taken nothing for that long of what waits for it."""
+    opened = transport.get_extra_info("socket")
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)  # Linux has it
+    if option is not None and opened is not None and opened.family in (socket.AF_INET, socket.AF_INET6):
+        with suppress(OSError):  # it has gone already
+            opened.setsockopt(socket.IPPROTO_TCP, option, int(seconds * 1000))
 
 
 def _in_our_words(error: BaseException | None, status: int) -> Exception:

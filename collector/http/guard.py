@@ -42,7 +42,11 @@ def came_from_here(request: web.BaseRequest) -> bool:
     """
     if site := request.headers.get("Sec-Fetch-Site"):
         return site == "same-origin"
-    return urlsplit(request.headers.get("Origin", "")).netloc == request.host
+    try:
+        host = urlsplit(request.headers.get("Origin", "")).netloc
+    except ValueError:  # a host in brackets that is no address
+        return False
+    return host != "" and host == request.host
 
 
 class Guard:

@@ -50,10 +50,8 @@ def _without_port(host: str, scheme: str) -> str:
 
 
 def _is_local(host: str) -> bool:
-    name = urlsplit(f"//{host}").hostname if host.count("[") <= 1 else ""
-    if name == "localhost":
-        return True
     try:
-        return ipaddress.ip_address(name or "").is_private  # loopback and link-local among them
+        name = urlsplit(f"//{host}").hostname
+        return name == "localhost" or ipaddress.ip_address(name or "").is_private  # loopback and link-local among them
     except ValueError:
         return False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import hashlib
 from importlib import resources
 from typing import NamedTuple
@@ -41,6 +43,7 @@ class Assets:
         digests = {name: hashlib.sha256(body).hexdigest()[:16] for name, body in files.items()}
         self._urls = {name: f"{PREFIX}{digest}/{name}" for name, digest in digests.items()}
         self._by_url = {self._urls[name]: Asset(body, CONTENT_TYPES[name], digests[name]) for name, body in files.items()}
+        self._gzipped: dict[str, asyncio.Future[bytes]] = {}
 
     def url(self, name: str) -> str:
         """The address of the file ``name``; a KeyError for a name that is not on the list."""
@@ -49,6 +52,16 @@ class Assets:
     def at(self, url: str) -> Asset | None:
         """The file at an address, or None; the hash in it has to be right."""
         return self._by_url.get(url)
+
+    async def gzipped(self, asset: Asset) -> bytes:
+        """The body of ``asset`` with gzip: made once, on a thread, when somebody first asks for it.
+
+        Swagger UI's 1.7 MB take 60 ms, which anybody could have had done again and again.
+        """
+        made = self._gzipped.get(asset.digest)
+        if made is None:
+            made = self._gzipped[asset.digest] = asyncio.ensure_future(asyncio.to_thread(gzip.compress, asset.body, 9, mtime=0))
+        return await asyncio.shield(made)
 
 
 def load_assets() -> Assets:

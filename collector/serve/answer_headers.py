@@ -50,6 +50,7 @@ UUID: Mapping[str, Any] = {"type": "string", "format": "uuid"}
 HEADERS = (
     Header("X-Content-Type-Options", "Browsers are not to guess.", {"const": "nosniff"}, lambda *_: True),
     Header("X-Coder-Build-Version", "What runs here.", TEXT, lambda route, status: not _preflight(route, status)),
+    Header("Cache-Control", "Nobody on the way is to keep it.", {"const": "no-store"}, _by_others),
     Header("X-Coder-Request-Id", "The request, as the log names it.", UUID, _by_others),
     Header("X-RateLimit-Limit", "Requests a minute, unless there is no limit.", WHOLE, _limited, required=False),
     Header("X-RateLimit-Remaining", "How many are left.", WHOLE, _limited, required=False),

@@ -50,7 +50,6 @@ async def get_tokens(request: web.Request) -> web.Response:
 @Operation(
     answer=MadeToken,
     status=201,
-    headers={"Cache-Control": "The token is to be kept by its reader alone."},
     path=(USER,),
     body=NewToken,
     refuses=(InvalidInput, Conflict),
@@ -68,9 +67,7 @@ async def post_tokens(request: web.Request) -> web.Response:
         name=asked.token_name,
         scopes=asked.scopes,
     )
-    response = json_response(MadeToken(await written(request, work)), 201)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return json_response(MadeToken(await written(request, work)), 201)
 
 
 @Operation(status=204, path=(USER, ID), refuses=(InvalidInput, NotFound))
