@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from urllib.parse import urlsplit
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
-from collector.http.access import Access, authorize
-from collector.http.auth import Credentials, session_token
+from collector.http.access import FORBIDDEN, Access, authorize
+from collector.http.auth import TOKEN_NAME, Credentials, session_token
 from collector.http.limits import Budget, Decision, SlidingWindow, address_identity
 from collector.http.meter import UNKNOWN_ROUTE
 from collector.http.operation import Handler, Route
@@ -23,6 +23,8 @@ RATE: web.RequestKey[Decision] = web.RequestKey("rate", Decision)
 BYPASS = "X-Coder-Bypass-Ratelimit"
 TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})  # what Go's ParseBool takes
 API = "/api/"
+READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+FOREIGN_SITE = "The request carries a cookie, but comes from another site. Send the token in a header."
 
 
 def user_of(request: web.BaseRequest) -> User:
@@ -83,11 +85,13 @@ class Guard:
         Raises:
             RateLimited: too many requests within a minute.
             BypassRefused: a user who is no owner asked to be let past that limit.
+            Forbidden: a page of another site asks for more than reading, with the cookie of whoever looks at it.
             Unauthorized, Forbidden, Overloaded: as :func:`~collector.http.access.authorize` says.
         """
         try:
             before_lookup = partial(self._before_lookup, request, route)
             caller = await authorize(request, access, self._credentials, before_lookup, scope=scope)
+            _check_sender(request, caller)
         except (Unauthorized, Forbidden):
             self._count(request, address_identity(self._address(request)), route)
             raise
@@ -133,6 +137,13 @@ class Guard:
         request[RATE] = decision
         if not decision.allowed:
             raise decision.refusal()
+
+
+def _check_sender(request: web.BaseRequest, caller: Caller | None) -> None:
+    if not isinstance(caller, User) or request.method in READING or not request.cookies.get(TOKEN_NAME):
+        return
+    if not came_from_here(request):
+        raise Forbidden(FORBIDDEN, FOREIGN_SITE)
 
 
 def _identity(caller: Caller | None) -> str | None:

@@ -7,16 +7,14 @@ import uuid
 from collections.abc import Callable
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from collector.http import meter
 from collector.http.forwarded import Asked, asked_at
-from collector.http.guard import CALLER, RATE
+from collector.http.guard import CALLER, RATE, READING
 from collector.http.signature import signature
 from collector.wire.identity import User
-
-READING = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 
 OWN: web.RequestKey[dict[str, str]] = web.RequestKey("own", dict)
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from collector.http.appkeys import NOW, STORE
 from collector.http.errors import json_response
+from collector.http.guard import user_of
 from collector.http.operation import Operation, Param
 from collector.http.writing import written
 from collector.persist.csp_states import IgnoreRule, create_ignore_rule, delete_ignore_rule, list_ignore_rules, set_state
@@ -16,7 +17,6 @@ from collector.rollup.violation_list import time
 from collector.rollup.violations import find
 from collector.serve.csp import ID
 from collector.serve.params import json_body
-from collector.serve.scope import changer
 from collector.wire.errors import NotFound
 from collector.wire.violations import Changed, IgnoreRules, IgnoreRuleShown, NewIgnoreRule, NewState, NewStates, Violation
 
@@ -27,7 +27,7 @@ RULE = Param("id", "the `id` of a rule", {"type": "integer"})
 @Operation(answer=Violation, path=(ID,), body=NewState, refuses=(NotFound,))
 async def patch_violation(request: web.Request) -> web.Response:
     """Give one violation a state."""
-    by, new, now = changer(request).username, await json_body(request, NewState), request.app[NOW]()
+    by, new, now = user_of(request).username, await json_body(request, NewState), request.app[NOW]()
     fingerprint = request.match_info["id"]
     await request.app[STORE].read(partial(find, fingerprint=fingerprint, now=now))
     await written(request, lambda c: set_state(c, [fingerprint], new.state, by=by, now=now, note=new.note))
@@ -37,7 +37,7 @@ async def patch_violation(request: web.Request) -> web.Response:
 @Operation(answer=Changed, body=NewStates)
 async def post_states(request: web.Request) -> web.Response:
     """Give up to 1,000 violations a state, and say how many were in another."""
-    by, new, now = changer(request).username, await json_body(request, NewStates), request.app[NOW]()
+    by, new, now = user_of(request).username, await json_body(request, NewStates), request.app[NOW]()
     ids = sorted({name for name in new.ids if name.isascii() and name.isalnum()})
     changed = await written(request, lambda c: set_state(c, ids, new.state, by=by, now=now, note=new.note))
     return json_response(Changed(changed))
@@ -54,7 +54,7 @@ async def get_ignore_rules(request: web.Request) -> web.Response:
 @Operation(answer=IgnoreRuleShown, status=201, body=NewIgnoreRule, refuses=(NotFound,))
 async def post_ignore_rule(request: web.Request) -> web.Response:
     """Make a rule: what matches is ignored from its first report on, and so is what nobody has decided on yet."""
-    by, new, now = changer(request).username, await json_body(request, NewIgnoreRule), request.app[NOW]()
+    by, new, now = user_of(request).username, await json_body(request, NewIgnoreRule), request.app[NOW]()
     project = await request.app[STORE].read(partial(project_by_name, name=new.project)) if new.project else None
     rule = await written(
         request,
@@ -74,7 +74,6 @@ async def post_ignore_rule(request: web.Request) -> web.Response:
 @Operation(status=204, path=(RULE,), refuses=(NotFound,))
 async def delete_rule(request: web.Request) -> web.Response:
     """End a rule. What it has ignored stays so."""
-    changer(request)
     given = request.match_info["id"]
     # Python reads no number of more than 4,300 digits: how many there are is looked at first.
     if not given.isascii() or not given.isdecimal() or len(given) > len(str(LARGEST_ID)) or int(given) > LARGEST_ID:

@@ -13,7 +13,7 @@ from collector.http.writing import written
 from collector.persist.projects import change, create_configured
 from collector.rollup.projects import projects
 from collector.serve.params import json_body
-from collector.serve.scope import changer, visible
+from collector.serve.scope import visible
 from collector.wire.errors import Conflict, NotFound
 from collector.wire.projects import Configuration, Project, ProjectChange, Projects
 
@@ -30,7 +30,6 @@ async def get_projects(request: web.Request) -> web.Response:
 @Operation(answer=Project, status=201, body=Configuration, refuses=(Conflict, NotFound))
 async def post_project(request: web.Request) -> web.Response:
     """Make a project with a browser key."""
-    changer(request)
     wanted = await json_body(request, Configuration)
     make = partial(create_configured, wanted=wanted, deployment=request.app[DEPLOYMENT], now=request.app[NOW]())
     await written(request, make)
@@ -40,7 +39,6 @@ async def post_project(request: web.Request) -> web.Response:
 @Operation(answer=Project, path=(NAME,), body=ProjectChange, refuses=(NotFound,))
 async def patch_project(request: web.Request) -> web.Response:
     """Change what is given of a project. Once it is ``retired`` its keys are answered with 410."""
-    changer(request)
     name, changes = request.match_info["name"], await json_body(request, ProjectChange)
     work = partial(change, name=name, changes=changes, deployment=request.app[DEPLOYMENT], now=request.app[NOW]())
     await written(request, work)

@@ -16,7 +16,6 @@ from collector.http.operation import Operation, Param
 from collector.http.writing import written
 from collector.normalize.tokens import new_token
 from collector.persist.accounts import TokenListing, create_token, list_tokens, revoke_token, user_asked_for
-from collector.serve.scope import changer
 from collector.wire.errors import Conflict, Forbidden, InvalidInput, NotFound
 from collector.wire.identity import Role, User
 from collector.wire.tokens import MadeToken, NewToken, Token, TokenConfig
@@ -97,7 +96,7 @@ async def _asked_for(request: web.Request) -> User:
 
 async def _changed_by_caller(request: web.Request) -> User:
     """The user in the path, whose tokens the caller may change: itself, or an owner anybody."""
-    caller, user = changer(request), await _asked_for(request)
+    caller, user = user_of(request), await _asked_for(request)
     if user.id != caller.id and caller.role is not Role.OWNER:
         raise Forbidden(FORBIDDEN, NOT_PERMITTED)
     return user

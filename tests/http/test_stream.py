@@ -85,6 +85,16 @@ async def test_a_bomb_stays_small(client: Client) -> None:
     assert await answer(client, BOMB, "gzip") == (200, [None])
 
 
+async def test_while_it_inflates_others_have_their_turn(client: Client) -> None:
+    """Also where no line ends for long: the event loop goes round with each of its 760 pieces."""
+    turns, asked = 0, asyncio.create_task(answer(client, BOMB, "gzip"))
+    while not asked.done():
+        turns += 1
+        await asyncio.sleep(0)
+
+    assert turns > 50_000_000 / stream.INFLATED_PIECE
+
+
 @pytest.mark.parametrize(
     ("body", "encoding", "detail"),
     [
