@@ -156,6 +156,7 @@ MUCH = 200_000_000
 ROOM_MIB = 160  # a telemetry snapshot may have 32 MiB, and is held as it came and inflated
 
 
+@pytest.mark.slow
 def test_no_bomb_goes_off(service: Service) -> None:
     """200 MB in 200 kB, by each encoding and at each route: a refusal within seconds, and no more memory than the limits."""
     before, slowest = peak_mib(service), 0.0
