@@ -71,6 +71,56 @@ REMOVALS = (
         *("persist/lease.py", "key_share=True)) is None:", "key_share=True)) is None and False:"),
         "tests/persist/test_lease.py",
     ),
+    Removal(
+        "another try of what the store did not take",
+        *("persist/writer.py", "if self._closing or s.deadline <= self._clock()}", "}"),
+        "tests/persist/test_writer.py",
+    ),
+    Removal(
+        "a message applied once",
+        *("persist/applied.py", "submission.message is None or submission.message in fresh", "True"),
+        "tests/persist/test_applied.py",
+    ),
+    Removal(
+        "time to answer what was accepted",
+        *("cli/listen.py", "shutdown_timeout=shutdown_timeout,", "shutdown_timeout=0.01,"),
+        "tests/test_service.py::test_a_signal_drains",
+    ),
+    Removal(
+        "a last answer for each connection",
+        *("http/connection.py", "await self.server.leave(LEAVING_S)", "pass"),
+        "tests/http/test_connection.py",
+    ),
+    Removal(
+        "an end of what nests",
+        *("serve/params.py", "UnicodeDecodeError, RecursionError) as error", "UnicodeDecodeError) as error"),
+        "tests/ingest/test_hostile_bodies.py",
+    ),
+    Removal(
+        "an end of what inflates",
+        *("http/body.py", "inflater.decompress(sent, limit.size + 1)", "inflater.decompress(sent)"),
+        "tests/ingest/test_hostile_bodies.py::test_no_bomb_goes_off",
+    ),
+    Removal(
+        "a turn for others while a body inflates",
+        *("http/stream.py", "        # Pieces that wait", "        continue\n        # Pieces that wait"),
+        "tests/http/test_stream.py::test_while_it_inflates_others_have_their_turn",
+    ),
+    Removal(
+        "a time for a head",
+        *("cli/listen.py", "keepalive_timeout=KEEPALIVE_S", "keepalive_timeout=3600"),
+        "tests/http/test_slow_clients.py::test_a_head_has_its_time",
+    ),
+    Removal(
+        "a time for an answer to be read",
+        *("http/connection.py", "        end_unread(transport, UNREAD_S)\n", ""),
+        "tests/http/test_slow_clients.py::test_who_reads_nothing_is_left",
+    ),
+    Removal(
+        "a look at who sends a cookie",
+        *("http/guard.py", "            _check_sender(request, caller)\n", ""),
+        "tests/http/test_foreign_sites.py",
+    ),
 )
 
 

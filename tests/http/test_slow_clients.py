@@ -80,7 +80,6 @@ async def test_who_is_slow_holds_up_nobody(impatient: Inside) -> None:
         assert await asyncio.gather(*slow) == [b""] * 300
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="ONLY LINUX ENDS connections that nobody reads")
 async def test_who_reads_nothing_is_left(impatient: Inside) -> None:
     """An answer that is larger than what the system holds for a client that takes none of it: the connection is given up."""
     url = load_assets().url("vendor/swagger-ui/swagger-ui-bundle.js")
