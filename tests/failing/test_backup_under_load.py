@@ -66,8 +66,10 @@ async def test_a_copy_under_load_is_of_one_moment(migrated_file: Path, tmp_path:
         assert (await collector.app[STORE].read(sums))["violations"] == load.acknowledged
 
     for number, (least, most) in enumerate(bounds):
+        place = tmp_path / f"restored-{number}"
+        monkeypatch.setenv("COLLECTOR_DATA_DIR", str(place))
         assert await asyncio.to_thread(main, ["restore", str(tmp_path / f"copy-{number}.db")]) == 0
-        async with running("sqlite", data) as restored:
+        async with running("sqlite", place) as restored:
             read = restored.app[STORE].read
             found = await read(sums)
             rows = await read(lambda c: c.scalar(select(func.count()).select_from(agent_stats)))
