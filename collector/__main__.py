@@ -34,6 +34,7 @@ MODULES = {
     "api": "api",
     "metrics": "metrics",
     "simulate": "simulate",
+    "sbom": "sbom",
 }
 
 LONGEST_FLAG = 100  # of what is compared with those that there are
