@@ -31,7 +31,21 @@ PYPROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())
 MAX_FILE_LINES = 300
 MAX_FUNCTION_LINES = 50
 
-COMMANDS = {"setup", "run", "demo", "test", "test-all", "test-deps", "check", "sbom", "audit", "bench", "format", "clean", "help"}
+COMMANDS = {
+    "setup",
+    "run",
+    "demo",
+    "test",
+    "test-all",
+    "test-deps",
+    "check",
+    "sbom",
+    "audit",
+    "bench",
+    "format",
+    "clean",
+    "help",
+}
 WORDS_FOR_ANYTHING = {"utils", "util", "helpers", "helper", "common", "base", "core", "misc", "models", "services"}
 
 # Something in a home or a checkout of somebody's; after a letter, a colon or a slash it is part of a URL instead, and a name

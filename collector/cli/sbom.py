@@ -62,16 +62,12 @@ def document() -> dict[str, Any]:
     needs = dict(_needed())
     vendored = [_vendored(each) for each in VENDORED]
     components = [*(_component(name) for name in sorted(needs) if name != DISTRIBUTION), *vendored]
-    dependencies = [
-        {"ref": _ref(name), "dependsOn": sorted(_ref(other) for other in others)} for name, others in sorted(needs.items())
-    ]
-    dependencies[[each["ref"] for each in dependencies].index(_ref(DISTRIBUTION))]["dependsOn"] += [
-        each["bom-ref"] for each in vendored
-    ]
+    needed = {_ref(name): sorted(map(_ref, others)) for name, others in sorted(needs.items())}
+    needed[_ref(DISTRIBUTION)] += [each["bom-ref"] for each in vendored]
     body = {
         "metadata": {"component": _component(DISTRIBUTION) | {"type": "application"}},
         "components": components,
-        "dependencies": dependencies,
+        "dependencies": [{"ref": ref, "dependsOn": others} for ref, others in needed.items()],
     }
     serial = uuid.uuid5(NAMESPACE, json.dumps(body, sort_keys=True))
     return {"bomFormat": "CycloneDX", "specVersion": SPEC, "serialNumber": f"urn:uuid:{serial}", "version": 1, **body}
@@ -125,10 +121,10 @@ def _component(name: str) -> dict[str, Any]:
 def licences(name: str) -> list[str]:
     """What a distribution says of its licence: one SPDX expression, or the names that its metadata have."""
     about = metadata.metadata(name)
-    if expression := about.get("License-Expression"):
-        return [expression]
+    if "License-Expression" in about:
+        return [about["License-Expression"]]
     classified = [line.rpartition("::")[2].strip() for line in about.get_all("Classifier", []) if line.startswith("License ::")]
-    text = (about.get("License") or "").strip()
+    text = about["License"].strip() if "License" in about else ""
     return sorted({_SPDX.get(found, found) for found in classified or [text] if found})
 
 

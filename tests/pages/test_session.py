@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from aiohttp import ClientResponse
 
 from collector.http.auth import TOKEN_NAME
 from collector.persist.accounts import is_token
 from collector.wire.identity import Role
+from tests.inside import running
 from tests.pages.conftest import Client, Site
 
 SAME_ORIGIN = {"Sec-Fetch-Site": "same-origin"}
@@ -61,6 +64,7 @@ async def test_no_token_asks_for_one(site: Site) -> None:
         {"Origin": "https://evil.example"},
         {"Origin": "http://{host}.evil.example"},
         {"Origin": "null"},
+        {"Origin": "http://["},
         {},
     ],
 )
@@ -95,3 +99,35 @@ async def test_signed_out_the_form_says_where_a_token_is_found(site: Site) -> No
     assert "collector token create --user admin" in await site.page()
     site.client.session.cookie_jar.update_cookies({TOKEN_NAME: "gone-gone"}, site.client.make_url("/"))
     assert 'name="token"' in await site.page()
+
+
+async def test_a_session_that_was_signed_out_of_is_over(site: Site) -> None:
+    """Whoever has kept a copy of the cookie finds the form."""
+    answer = await _sign_in(site.client, await site.token(Role.OWNER), SAME_ORIGIN)
+    kept = answer.cookies[TOKEN_NAME].value
+    await site.client.post("/signout", headers=SAME_ORIGIN, allow_redirects=False)
+    site.client.session.cookie_jar.update_cookies({TOKEN_NAME: kept}, site.client.make_url("/"))
+
+    assert 'name="token"' in await site.page()
+
+
+async def test_no_cookie_of_somebody_elses_making_becomes_a_session(site: Site) -> None:
+    """What a visitor's browser was given before signing in is not what it is signed in by, be it good or not."""
+    token = await site.token(Role.OWNER)
+    for planted in ("a" * 10 + "-" + "b" * 22, await site.token(Role.AUDITOR)):
+        site.client.session.cookie_jar.update_cookies({TOKEN_NAME: planted}, site.client.make_url("/"))
+        answer = await _sign_in(site.client, token, SAME_ORIGIN)
+        assert answer.cookies[TOKEN_NAME].value != planted
+        await site.client.post("/signout", headers=SAME_ORIGIN, allow_redirects=False)
+
+
+async def test_guessing_at_the_form_is_slowed_down(tmp_path: Path) -> None:
+    """After as many tries within a minute as any route may have, the form is a 429, and a good token is none either."""
+    async with running("sqlite", tmp_path, CODER_API_RATE_LIMIT="5") as inside:
+        tries = ["a" * 10 + "-" + f"{number:022d}" for number in range(5)] + [inside.secrets.token]
+        statuses = []
+        for token in tries:
+            async with inside.client.post("/signin", data={"token": token}, headers=SAME_ORIGIN) as answer:
+                statuses.append(answer.status)
+
+    assert statuses == [401] * 5 + [429]
