@@ -116,3 +116,11 @@ async def test_http_is_sent_to_https(tmp_path: Path, choice: str, redirected: bo
             assert response.headers["Strict-Transport-Security"] == STRICT
         async with inside.client.get("/") as response:
             assert "Strict-Transport-Security" not in response.headers
+
+
+async def test_a_host_that_is_none_is_elsewhere(tmp_path: Path) -> None:
+    """A proxy may pass on what somebody wrote there: it is no error of ours, and nobody is sent to it."""
+    options = over_https(Authority(tmp_path)) | {"CODER_TLS_REDIRECT_HTTP_TO_HTTPS": "true"} | BELIEVED
+    async with running("sqlite", tmp_path, **options) as inside:
+        for host in ("[", "[x", "[x]", "a]b", "::::"):
+            assert await sent(inside, "/", "127.0.0.1", Host=host) == (307, f"{SHOP}/")

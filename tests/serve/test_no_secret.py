@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -17,7 +18,7 @@ from collector.__main__ import main
 from collector.config.options import OPTIONS, Option, OptionType
 from collector.routes import ROUTES
 from tests.nats import start_nats
-from tests.postgres import PostgresServer
+from tests.postgres import PostgresServer, start_postgres
 from tests.service import Service, run_service
 
 MARKER = "m4rker"
@@ -147,6 +148,38 @@ def test_no_secret_of_the_stream_leaves_the_service(tmp_path: Path) -> None:
     assert '"ok"' in taken
     assert "JetStream does not acknowledge" in answers[0]
     assert [text for text in [*answers, *logs.values()] if MARKER in text] == []
+
+
+@pytest.mark.slow
+def test_no_secret_is_told_over_a_whole_life(tmp_path: Path) -> None:
+    """A start, sign-ins that fail, a database that is stopped with what is asked of it then, its return, and the end."""
+    with start_postgres(tmp_path / "postgres") as server:
+        url = server.fresh_url().replace("postgres@", f"postgres:{MARKER}@")
+        with talking(tmp_path, CODER_PG_CONNECTION_URL=url, COLLECTOR_SUBMIT_TIMEOUT="500ms") as running:
+            service = running.service
+            report = f"{service.url}/csp/reports?key={service.browser_key}", "POST", b'{"csp-report":{"blocked-uri":"eval"}}'
+            typed = (f"{MARKER[:6]:0<10}-{MARKER:0<22}", MARKER, f"https://ada:{MARKER}@x/", f"{MARKER}\r\n{MARKER}")
+
+            def everything() -> list[str]:
+                forms = [urlencode({"token": token, "next": "/csp"}).encode() for token in typed]
+                signed = [said_by(f"{service.url}/signin", "POST", form, Sec_Fetch_Site="same-origin") for form in forms]
+                paths = ("/readyz", "/api/v2/deployment/stats", "/api/v2/csp/violations", "/metrics", "/", "/setup")
+                asked = [said_by(service.url + path, Coder_Session_Token=service.admin_token) for path in paths]
+                return [*signed, *asked, said_by(*report), said_by(service.prometheus_url)]
+
+            said = everything()
+            server.stop()
+            said += everything()
+            assert "503" in running.logs()["json"]
+            server.start()
+            while '"ok"' not in said_by(*report):
+                pass
+            said += everything()
+            service.stop()
+            logs = running.logs()
+
+    assert [form for form, text in logs.items() if "stopped" not in text] == []
+    assert [text for text in [*said, *logs.values()] if MARKER in text] == []
 
 
 @pytest.mark.slow
