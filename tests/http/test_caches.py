@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 
+from collector.http.auth import TOKEN_NAME
 from collector.pages.assets import FOREVER, load_assets
 from collector.routes import ROUTES
 from tests.http.test_connection import answer
@@ -24,6 +25,19 @@ async def test_no_answer_is_kept_on_the_way(standing: Inside) -> None:
                 kept.append((path, response.status))
 
     assert kept == []
+
+
+async def test_no_page_is_shown_within_another(standing: Inside) -> None:
+    """Each route that answers with a page says that nobody may frame it, or clicks would be led astray."""
+    pages = 0
+    for route, headers in itertools.product(ROUTES, ({}, {"Cookie": f"{TOKEN_NAME}={standing.secrets.token}"})):
+        path = re.sub(r"{(\w+)(:[^}]*)?}", lambda m: FILLED[m[1]], route.path)
+        async with standing.client.request(route.method, path, headers=headers) as response:
+            if response.content_type == "text/html":
+                pages += 1
+                assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"], path
+
+    assert pages > 25
 
 
 async def test_no_refusal_before_the_application_is_kept(standing: Inside) -> None:

@@ -131,3 +131,27 @@ async def test_guessing_at_the_form_is_slowed_down(tmp_path: Path) -> None:
                 statuses.append(answer.status)
 
     assert statuses == [401] * 5 + [429]
+
+
+BEHIND_A_PROXY = {"CODER_PROXY_TRUSTED_ORIGINS": "127.0.0.0/8", "CODER_PROXY_TRUSTED_HEADERS": "X-Forwarded-For"}
+ONE_NETWORK = [f"2001:db8:1:2:{number:x}::1" for number in range(6)]
+MANY_NETWORKS = [f"2001:db8:1:{number:x}::1" for number in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("proxy", "addresses", "last"),
+    [(BEHIND_A_PROXY, ONE_NETWORK, 429), (BEHIND_A_PROXY, MANY_NETWORKS, 401), ({}, MANY_NETWORKS, 429)],
+    ids=["one network", "many networks", "nobody is trusted"],
+)
+async def test_who_guesses_is_told_apart_by_network(
+    tmp_path: Path, proxy: dict[str, str], addresses: list[str], last: int
+) -> None:
+    """All addresses of an IPv6 /64 are one guesser, and what somebody says of its own address counts for nothing."""
+    async with running("sqlite", tmp_path, CODER_API_RATE_LIMIT="5", **proxy) as inside:
+        statuses = []
+        for address in addresses:
+            headers = SAME_ORIGIN | {"X-Forwarded-For": address}
+            async with inside.client.post("/signin", data={"token": "a" * 10 + "-" + "b" * 22}, headers=headers) as answer:
+                statuses.append(answer.status)
+
+    assert statuses == [401] * 5 + [last]
