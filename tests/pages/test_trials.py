@@ -28,7 +28,7 @@ async def page(inside: Inside, token: str) -> str:
 
 async def tried(inside: Inside) -> list[str]:
     """Send what the buttons send, as a browser does with the owner's cookie; the kinds."""
-    cookie = {"Cookie": f"{TOKEN_NAME}={inside.secrets.token}", "Content-Type": "application/json"}
+    cookie = {"Cookie": f"{TOKEN_NAME}={inside.secrets.token}", "Content-Type": "application/json", "Origin": inside.url}
     buttons = BUTTON.findall(await page(inside, inside.secrets.token))
     for _, path, body in buttons:
         async with inside.client.post(path, data=unescape(body), headers=cookie) as answer:
