@@ -89,5 +89,5 @@ async def test_no_query_is_an_error_of_ours(standing: Inside, route: Route) -> N
 async def test_no_path_is_an_error_of_ours(standing: Inside, route: Route) -> None:
     """The same, and what leads elsewhere in a file system, in the place of each name and each id."""
     for value in (*VALUES, *PLACES):
-        address = re.sub(r"{\w+(:[^}]*)?}", lambda _, text=value: text, route.path)
+        address = re.sub(r"{\w+(:[^}]*)?}", value, route.path)
         await assert_sound(standing, route, address)
