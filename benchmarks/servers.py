@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.clocks import cpu_seconds
 from tests.postgres import free_port
 
 HERE = Path(__file__).resolve().parent
@@ -50,12 +51,6 @@ def load(server: Server, connections: int, seconds: int, script: str = "legacy.l
     result = next(line for line in printed.splitlines() if line.startswith("RESULT")).split()[1:]
     requests, microseconds, p50, p99, failed = map(int, result)
     return Load(requests / microseconds * 1e6, p50 / 1000, p99 / 1000, failed, used / requests * 1e6)
-
-
-def cpu_seconds(pid: int) -> float:
-    """The processor time that a process has used, user and system."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def pinned(core: int) -> list[str]:

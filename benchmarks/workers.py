@@ -22,7 +22,8 @@ from typing import NamedTuple
 
 from benchmarks import servers
 from benchmarks.figures import keep
-from benchmarks.servers import collector, cpu_seconds, load
+from benchmarks.clocks import cpu_seconds
+from benchmarks.servers import collector, load
 from tests.postgres import free_port
 
 ROUNDS, SECONDS, WARM_SECONDS = 7, 5, 2
