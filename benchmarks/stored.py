@@ -29,7 +29,7 @@ REPORTS = """
 INSERT INTO agent_stats (agent, received_at, collected_at, connection_count, connection_median_latency_ms, rx_packets, rx_bytes,
                          tx_packets, tx_bytes, session_count_vscode, session_count_jetbrains, session_count_reconnecting_pty,
                          session_count_ssh)
-SELECT id, {at} + id % {apart}, {at} + id % {apart}, 3, 5 + (id * 7919 + {at} / 1000) % 90, 100 + id % 50,
+SELECT id, {at} + id % {apart}, {at} + id % {apart}, 3, 5 + (id * 7919 + {at} / 1000) % 89989 / 1000.0, 100 + id % 50,
        (id * 104729 + {at}) % 9000000, 90 + id % 50, (id * 15485863 + {at}) % 7000000, id % 3, id % 5 / 4, id % 7 / 6, id % 2
 FROM agents ORDER BY id
 """

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Integer, Select, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, and_, case, func, literal, select
 
 from collector.persist.tables import agent_stats, agents
+from collector.rollup.percentiles import Bracket, below, brackets, interpolated
 from collector.wire.deployment import SessionCounts
 from collector.wire.fields import INT64_MAX
 
 NO_LATENCY = -1.0
+PERCENTILES = (0.5, 0.95)
+# A window is fifteen minutes long. What is received later than an hour after its begin was stored before a clock was put back:
+# of such reports of an agent the one stored last is the newest.
+LATEST_MS, ID_BITS = (1 << 22) - 1, 41
 
 _LATENCY = agent_stats.c.connection_median_latency_ms
-_SESSIONS = [agent_stats.c[f"session_count_{app}"] for app in SessionCounts.__struct_fields__]
+_SUMMED = ("rx_bytes", "tx_bytes", *SessionCounts.__struct_fields__)
 
 
 class AgentUse(msgspec.Struct, frozen=True):
@@ -34,16 +39,47 @@ def agent_use(connection: Connection, deployment: str, since: int) -> AgentUse:
     Bytes are deltas and are summed over all reports. Percentiles are over the reports with a positive latency, one value a
     report. Sessions are gauges: the newest report of each agent counts.
     """
-    sums = [*_halves(agent_stats.c.rx_bytes), *_halves(agent_stats.c.tx_bytes), func.count().filter(_LATENCY > 0)]
-    *bytes_moved, latencies = connection.execute(_window(deployment, since, *sums)).one()
-    p50, p95 = _percentiles(connection, _window(deployment, since, _LATENCY).where(_LATENCY > 0), latencies)
-    return AgentUse(
-        rx_bytes=_whole(*bytes_moved[:2]),
-        tx_bytes=_whole(*bytes_moved[2:]),
-        latency_p50_ms=p50,
-        latency_p95_ms=p95,
-        sessions=_sessions(connection, deployment, since),
+    latencies = _window(deployment, since, _LATENCY).where(_LATENCY > 0)
+    found = [] if connection.dialect.name == "postgresql" else brackets(connection, latencies, agent_stats.c.id, PERCENTILES)
+    counts = [_LATENCY > 0, *(and_(_LATENCY > 0, below(_LATENCY, each)) for each in found)]
+    sums = list(connection.execute(_sums(deployment, since, counts)).one())
+    rx_bytes, tx_bytes, *sessions = (_whole(*sums[place : place + 2]) for place in range(0, 2 * len(_SUMMED), 2))
+    count, *counted = sums[2 * len(_SUMMED) :]
+    p50, p95 = _percentiles(connection, latencies, count, found, counted)
+    return AgentUse(rx_bytes, tx_bytes, p50, p95, SessionCounts(*sessions))
+
+
+def _sums(deployment: str, since: int, counts: Sequence[ColumnElement[bool]]) -> Select[Any]:
+    """Halves of the sums of bytes, then of sessions, then how many reports each of ``counts`` is true of.
+
+    Agent by agent: whose they are, and which report is the newest, is then looked up once an agent and not once a report.
+    """
+    own = agent_stats.c
+    moved = [half.label(f"moved_{number}") for number, half in enumerate(_halves(own.rx_bytes) + _halves(own.tx_bytes))]
+    counted = [func.count().filter(each).label(f"counted_{number}") for number, each in enumerate(counts)]
+    by_agent = (
+        select(own.agent, _newest(since).label("newest"), *moved, *counted)
+        .where(own.received_at > since)
+        .group_by(own.agent)
+        .subquery()
     )
+    newest = agent_stats.alias()
+    sessions = [half for name in SessionCounts.__struct_fields__ for half in _halves(newest.c[f"session_count_{name}"])]
+    sums = [func.coalesce(func.sum(by_agent.c[each.name]), 0) for each in (*moved, *counted)]
+    return (
+        select(*sums[: len(moved)], *sessions, *sums[len(moved) :])
+        .join_from(by_agent, agents, agents.c.id == by_agent.c.agent)
+        .join(newest, and_(newest.c.id == by_agent.c.newest, newest.c.received_at > since))
+        .where(agents.c.deployment == deployment)
+    )
+
+
+def _newest(since: int) -> ColumnElement[int]:
+    """The id of the newest report of a group: the highest (received_at, id), as one number, of which it is the lower part."""
+    after = agent_stats.c.received_at - literal(since, BigInteger)
+    bounded = case((after > LATEST_MS, literal(LATEST_MS, BigInteger)), else_=after)
+    key = bounded.bitwise_lshift(literal(ID_BITS, Integer)).bitwise_or(agent_stats.c.id)
+    return func.max(key).bitwise_and(literal((1 << ID_BITS) - 1, BigInteger))
 
 
 def _window(deployment: str, since: int, *columns: Any) -> Select[Any]:
@@ -68,40 +104,12 @@ def _whole(upper: Any, lower: Any) -> int:
     return min((int(upper) << 32) + int(lower), INT64_MAX)
 
 
-def _percentiles(connection: Connection, latencies: Select[Any], count: int) -> tuple[float, float]:
+def _percentiles(
+    connection: Connection, latencies: Select[Any], count: int, found: Sequence[Bracket], counted: Sequence[int]
+) -> Sequence[float]:
     if count == 0:
-        return NO_LATENCY, NO_LATENCY
+        return [NO_LATENCY for _ in PERCENTILES]
     if connection.dialect.name == "postgresql":
         value = latencies.subquery().c[0]
-        p50, p95 = connection.execute(select(*(func.percentile_cont(p).within_group(value) for p in (0.5, 0.95)))).one()
-        return p50, p95
-    return _interpolated(connection, latencies, (0.5, 0.95), count)
-
-
-def _interpolated(connection: Connection, latencies: Select[Any], ps: tuple[float, float], count: int) -> tuple[float, float]:
-    """percentile_cont for SQLite, which lacks it: one sort inside the database, and only the neighbours come out.
-
-    The place of ``p`` among ``count`` sorted values is p * (count - 1); between two neighbours it is interpolated.
-    """
-    value = latencies.selected_columns[0]
-    ranked = latencies.add_columns(func.row_number().over(order_by=value).label("place")).subquery()
-    places = [p * (count - 1) for p in ps]
-    wanted = sorted({1 + neighbour for place in places for neighbour in (math.floor(place), math.ceil(place))})
-    rows = connection.execute(select(ranked.c.place, ranked.c[0]).where(ranked.c.place.in_(wanted)))
-    at = {place - 1: found for place, found in rows}
-
-    def percentile(place: float) -> float:
-        low, high = at[math.floor(place)], at[math.ceil(place)]
-        return float(low + (place - math.floor(place)) * (high - low))
-
-    return percentile(places[0]), percentile(places[1])
-
-
-def _sessions(connection: Connection, deployment: str, since: int) -> SessionCounts:
-    newest_first = func.row_number().over(
-        partition_by=agent_stats.c.agent, order_by=(agent_stats.c.received_at.desc(), agent_stats.c.id.desc())
-    )
-    ranked = _window(deployment, since, newest_first.label("place"), *_SESSIONS).subquery()
-    halves = [half for column in _SESSIONS for half in _halves(ranked.c[column.name])]
-    sums = connection.execute(select(*halves).where(ranked.c.place == 1)).one()
-    return SessionCounts(*(_whole(upper, lower) for upper, lower in zip(sums[::2], sums[1::2], strict=True)))
+        return connection.execute(select(*(func.percentile_cont(p).within_group(value) for p in PERCENTILES))).one()
+    return interpolated(connection, latencies, count, found, counted)

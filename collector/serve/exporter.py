@@ -12,9 +12,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import generate_latest
-from prometheus_client.openmetrics import exposition as openmetrics
 
 from collector.http.appkeys import CANARY_AT, LEADERSHIP, NOW, SCHEDULE, STORE, WRITER
 from collector.http.operation import Operation
@@ -26,9 +23,10 @@ from collector.rollup.turns import Prepared
 from collector.serve import accept, families
 from collector.serve.coder_families import Wanted, capped, forwarded_series
 from collector.serve.collected import Chosen, moment_series
-from collector.serve.exposition import EOF, Bodies, Body, Format, Sampled, answer, bodies, body, kept, restored
+from collector.serve.exposition import EOF, Bodies, Format, Sampled, answer, bodies, kept, lines, restored
 from collector.serve.gathered import Key
-from collector.serve.process import Process, replica_registry
+from collector.serve.instruments import InstrumentLines
+from collector.serve.process import Process, replica_metrics
 from collector.wire.identity import Agent
 
 Sent = Sequence[tuple[Agent, Sequence[Series]]]
@@ -62,6 +60,7 @@ class Exporter:
         self.forwarded: Forwarded | None = None  # None: it is not asked for
         self.rendered: Rendered | None = None  # None: before the first snapshot
         self._chosen = chosen
+        self._lines = InstrumentLines()
         self._turn = asyncio.Lock()  # however many scrape at once, one thread is busy with it
 
     async def prepare(self, moment: Moment) -> Prepared:
@@ -84,10 +83,22 @@ class Exporter:
         """The halves that are asked for: the deployments' unless ``now`` (ms) is None, that of ``process`` if it is given."""
         async with self._turn:
             rendered, forwarded = self.rendered, self.forwarded
-            parts = [] if now is None or rendered is None else [rendered.bodies[format_], _age(now - rendered.at)[format_]]
-            if process is None:
-                forwarded = None
-            return await asyncio.to_thread(_answer, parts, process, forwarded, format_, compressed=compressed)
+            made: list[Bodies] = []
+            new: list[str] = []
+            if now is not None and rendered is not None:
+                made.append(rendered.bodies)
+                new.append(lines([Sampled(families.METRICS_AGE, {"": max(0, now - rendered.at) / 1000})], format_))
+            if process is not None and forwarded is not None:
+                made.append(forwarded.bodies)
+            return await asyncio.to_thread(self._answer, made, new, process, format_, compressed=compressed)
+
+    def _answer(
+        self, made: Sequence[Bodies], new: Sequence[str], process: Process | None, format_: Format, *, compressed: bool
+    ) -> bytes:
+        """What is ``made`` already, before what is ``new`` with each scrape."""
+        own = "" if process is None else self._lines.text(replica_metrics(process), format_)
+        end = EOF if format_ is Format.OPENMETRICS else b""
+        return answer([each[format_] for each in made], "".join([*new, own]).encode() + end, compressed=compressed)
 
     def _prepared(self, moment: Moment) -> Prepared:
         rendered = Rendered(moment.at, bodies(moment_series(moment, self._chosen)))
@@ -156,26 +167,6 @@ async def _process(app: web.Application) -> Process:
     )
 
 
-def _answer(
-    parts: Sequence[Body], process: Process | None, forwarded: Forwarded | None, format_: Format, *, compressed: bool
-) -> bytes:
-    own = [] if process is None else [body(_encoded(replica_registry(process), format_))]
-    sent = [] if forwarded is None else [forwarded.bodies[format_]]
-    end = [body(EOF)] if format_ is Format.OPENMETRICS else []
-    return answer([*parts, *own, *sent, *end], compressed=compressed)
-
-
 def _forwarded(sent: Sent, wanted: Wanted, username: Callable[[Agent], str]) -> Forwarded:
     series, left_out = capped(forwarded_series(sent, wanted, username))
     return Forwarded(bodies(series), sum(left_out.values()))
-
-
-def _age(age_ms: int) -> Bodies:
-    return bodies([Sampled(families.METRICS_AGE, {"": max(0, age_ms) / 1000})])
-
-
-def _encoded(registry: CollectorRegistry, format_: Format) -> bytes:
-    if format_ is Format.TEXT:
-        return generate_latest(registry)
-    text: bytes = openmetrics.generate_latest(registry)  # type: ignore[no-untyped-call]
-    return text.removesuffix(EOF)

@@ -74,11 +74,6 @@ def _escaped(value: str) -> str:
     return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
 
 
-def body(plain: bytes) -> Body:
-    """``plain`` and what it is compressed; that ends at a byte, so that streams can be joined."""
-    return _compressed([plain])
-
-
 def bodies(families: Sequence[Sampled]) -> Bodies:
     """``families`` in every format."""
     return {format_: _compressed(_pieces(_lines(families, format_))) for format_ in Format}
@@ -119,7 +114,7 @@ def _slices(content: bytes) -> Iterator[bytes]:
 
 
 def _compressed(pieces: Iterable[bytes]) -> Body:
-    """Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn."""
+    """It ends at a byte, so that streams can be joined. Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn."""
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
     plain, deflated, checksum = [], [], 0
     for piece in pieces:
@@ -134,15 +129,24 @@ def _pieces(lines: Iterator[str]) -> Iterator[bytes]:
         yield piece.encode()
 
 
-def answer(parts: Sequence[Body], *, compressed: bool) -> bytes:
-    """The parts as one body, plain or with gzip. What the first one is summed up to is known, so the largest goes first."""
+def answer(made: Sequence[Body], new: bytes, *, compressed: bool) -> bytes:
+    """What is ``made``, and after it what is ``new``, as one body, plain or with gzip.
+
+    What the first one is summed up to is known, so the largest goes first.
+    """
     if not compressed:
-        return b"".join(part.plain for part in parts)
-    checksum, size = (parts[0].checksum, len(parts[0].plain)) if parts else (0, 0)
+        return b"".join([*(part.plain for part in made), new])
+    parts = [*made, _compressed([new])]
+    checksum, size = parts[0].checksum, len(parts[0].plain)
     for part in parts[1:]:
         checksum, size = zlib.crc32(part.plain, checksum), size + len(part.plain)
     tail = struct.pack("<LL", checksum, size & 0xFFFF_FFFF)
     return b"".join([GZIP_HEAD, *(part.deflated for part in parts), LAST_BLOCK, tail])
+
+
+def lines(families: Iterable[Sampled], format_: Format) -> str:
+    """``families`` in one format: few of them, which change with every scrape."""
+    return "".join(_lines(families, format_))
 
 
 def _lines(families: Iterable[Sampled], format_: Format) -> Iterator[str]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client import REGISTRY
 from prometheus_client.core import Metric
 
 from collector.persist.lease import Lease
@@ -31,25 +31,13 @@ class Process(NamedTuple):
     workers: Mapping[str, Mapping[Key, float]] = {}  # what they have counted
 
 
-class _Families:
-    """A collector of what was read for one scrape."""
-
-    def __init__(self, made: Iterable[Metric]) -> None:
-        self._made = made
-
-    def collect(self) -> Iterator[Metric]:
-        yield from self._made
-
-
-def replica_registry(process: Process) -> CollectorRegistry:
+def replica_metrics(process: Process) -> list[Metric]:
     """What every replica tells of itself alone."""
     queue = families.QUEUE.of(process.queued), families.QUEUE_OLDEST.of(process.oldest_s)
     canary = _at(families.CANARY_AT, process.canary_at)
     left_out = [] if process.forwarded_left_out is None else [families.AGENT_SERIES_LEFT_OUT.of(process.forwarded_left_out)]
     own = [*queue, *left_out, *_connections(process), canary, *_leader(process), *_jobs(process)]
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Families([*with_workers(REGISTRY.collect(), process.workers), *own]))
-    return registry
+    return [*with_workers(REGISTRY.collect(), process.workers), *own]
 
 
 def _connections(process: Process) -> Iterator[Metric]:
