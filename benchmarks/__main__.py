@@ -1,6 +1,6 @@
 """``make bench``: everything that is measured, part by part; ``python -m benchmarks PART...`` measures some of them.
 
-Each part runs in a process of its own, prints a table, and with --write keeps it in README.md and results.json beside this file.
+Each part runs in a process of its own, prints a table, and with --write keeps it in README.md and results.json here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ def main() -> int:
         parser.error(f"no such part: {', '.join(sorted(unknown))}")
     if len(parts) > 1:
         given = [each for each in sys.argv[1:] if each not in parts]
-        failed = [part for part in parts if subprocess.run([sys.executable, "-m", "benchmarks", part, *given]).returncode]
+        alone = [sys.executable, "-m", "benchmarks"]
+        failed = [part for part in parts if subprocess.run([*alone, part, *given], check=False).returncode]
         print(f"failed: {', '.join(failed)}" if failed else "all parts have been measured", file=sys.stderr)
         return len(failed)
     (part,) = parts

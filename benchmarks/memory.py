@@ -66,9 +66,7 @@ def _stages(server: Server, directory: Path, reports: int) -> Iterator[Stage]:
         told(sent(server.url, each // ARRAY, ARRAY))
         used = cpu_seconds(server.pid) - before
         files = sum(file.stat().st_size for file in directory.glob("collector.db*"))
-        stage = Stage(
-            done, resident_mb(server.pid), resident_mb(server.pid, "VmHWM"), files / 1e6, used / each * 1e6
-        )
+        stage = Stage(done, resident_mb(server.pid), resident_mb(server.pid, "VmHWM"), files / 1e6, used / each * 1e6)
         print(stage, file=sys.stderr, flush=True)
         yield stage
 
@@ -76,7 +74,7 @@ def _stages(server: Server, directory: Path, reports: int) -> Iterator[Stage]:
 def _counted(directory: Path) -> tuple[int, int, int]:
     """How many violations there are, the sum of their counts, and that of their buckets; the collector has ended."""
     with closing(sqlite3.connect(directory / "collector.db")) as database:
-        (violations, counts), = database.execute("SELECT count(*), sum(count) FROM violations")
+        ((violations, counts),) = database.execute("SELECT count(*), sum(count) FROM violations")
         buckets = sum(
             database.execute(f"SELECT coalesce(sum(enforce + report + unknown), 0) FROM {name}").fetchone()[0]
             for name in ("csp_minutes", "csp_hours", "csp_days")

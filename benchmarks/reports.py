@@ -41,7 +41,7 @@ def report(number: int, age: int) -> dict[str, object]:
 
 def distinct(number: int, age: int) -> dict[str, object]:
     """The same, of as many violations as ``VIOLATIONS``, on as many pages as ``PAGES``."""
-    page, directive, disposition, _ = _fields(number % PAGES)
+    page, _, disposition, _ = _fields(number % PAGES)
     blocked = f"https://cdn-{number % VIOLATIONS}.example/lib.js"
     return _member(page, DIRECTIVES[number % VIOLATIONS % 5], disposition, blocked, number % PAGES, age)
 

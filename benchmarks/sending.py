@@ -68,7 +68,9 @@ async def _all(url: str, bodies: Sequence[bytes], requests: int, rate: float, co
     return Sent(time.perf_counter() - began, sorted(taken) if rate else [])
 
 
-async def _one(url: str, bodies: Sequence[bytes], numbers: Iterator[int], taken: list[float], began: float, rate: float) -> None:
+async def _one(
+    url: str, bodies: Sequence[bytes], numbers: Iterator[int], taken: list[float], began: float, rate: float
+) -> None:
     """One connection takes the next request when the last is answered."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)

@@ -40,7 +40,9 @@ INSERT INTO violations (fingerprint, deployment, project_id, effective_directive
                  'https://cdn-' || n || '.example', 'https://shop.example', 'enforce', 100, 100, {since}, {now}, 100, {now}
 FROM numbers
 """
-BUCKETS = "INSERT INTO {table} (violation_id, bucket, enforce) {numbers} SELECT id, {first} + n * {step}, 4 FROM numbers, violations"
+BUCKETS = (
+    "INSERT INTO {table} (violation_id, bucket, enforce) {numbers} SELECT id, {first} + n * {step}, 4 FROM numbers, violations"
+)
 SAMPLES = """
 INSERT INTO csp_samples (violation_id, slot, seen_at, document_uri, referrer, blocked_uri, source_file, line_number, disposition,
                          policy, user_agent)
@@ -83,7 +85,9 @@ async def agent_reports(store: Store, *, since: int, until: int, apart: int = RE
 
 async def violations(store: Store, count: int, *, deployment: str, now: int, minutes: int, hours: int) -> None:
     """So many, each seen in every minute and hour of so many, with ten samples."""
-    await _run(store, VIOLATIONS, numbers=_numbers(1, count), deployment=deployment, since=now - hours * 60 * MINUTE_MS, now=now)
+    await _run(
+        store, VIOLATIONS, numbers=_numbers(1, count), deployment=deployment, since=now - hours * 60 * MINUTE_MS, now=now
+    )
     minute = now // MINUTE_MS
     spans = (("csp_minutes", minute - minutes, 1, minutes), ("csp_hours", (minute // 60 - hours) * 60, 60, hours))
     for table, first, step, number in spans:

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.figures import keep
 from benchmarks.clocks import cpu_seconds
+from benchmarks.figures import keep
 from benchmarks.servers import collector, load
 from tests.postgres import free_port
 

@@ -6,10 +6,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Connection, Integer, Select, and_, case, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    FromClause,
+    Integer,
+    Select,
+    and_,
+    case,
+    func,
+    literal,
+    select,
+    true,
+)
 
 from collector.persist.tables import agent_stats, agents
-from collector.rollup.percentiles import Bracket, below, brackets, interpolated
+from collector.rollup.percentiles import brackets, interpolated
 from collector.wire.deployment import SessionCounts
 from collector.wire.fields import INT64_MAX
 
@@ -40,16 +53,16 @@ def agent_use(connection: Connection, deployment: str, since: int) -> AgentUse:
     report. Sessions are gauges: the newest report of each agent counts.
     """
     latencies = _window(deployment, since, _LATENCY).where(_LATENCY > 0)
-    found = [] if connection.dialect.name == "postgresql" else brackets(connection, latencies, agent_stats.c.id, PERCENTILES)
-    counts = [_LATENCY > 0, *(and_(_LATENCY > 0, below(_LATENCY, each)) for each in found)]
-    sums = list(connection.execute(_sums(deployment, since, counts)).one())
+    found = brackets(connection, latencies, agent_stats.c.id, PERCENTILES)
+    counts = [_LATENCY > 0, *(and_(_LATENCY > 0, bracket.low > _LATENCY) for bracket in found)]
+    sums = list(connection.execute(_sums(connection.dialect.name, deployment, since, counts)).one())
     rx_bytes, tx_bytes, *sessions = (_whole(*sums[place : place + 2]) for place in range(0, 2 * len(_SUMMED), 2))
-    count, *counted = sums[2 * len(_SUMMED) :]
-    p50, p95 = _percentiles(connection, latencies, count, found, counted)
+    count, *counted = map(int, sums[2 * len(_SUMMED) :])  # PostgreSQL gives Decimal
+    p50, p95 = interpolated(connection, latencies, count, found, counted) if count else [NO_LATENCY for _ in PERCENTILES]
     return AgentUse(rx_bytes, tx_bytes, p50, p95, SessionCounts(*sessions))
 
 
-def _sums(deployment: str, since: int, counts: Sequence[ColumnElement[bool]]) -> Select[Any]:
+def _sums(dialect: str, deployment: str, since: int, counts: Sequence[ColumnElement[bool]]) -> Select[Any]:
     """Halves of the sums of bytes, then of sessions, then how many reports each of ``counts`` is true of.
 
     Agent by agent: whose they are, and which report is the newest, is then looked up once an agent and not once a report.
@@ -63,13 +76,17 @@ def _sums(deployment: str, since: int, counts: Sequence[ColumnElement[bool]]) ->
         .group_by(own.agent)
         .subquery()
     )
-    newest = agent_stats.alias()
+    newest: FromClause = agent_stats.alias("newest")
+    is_newest: ColumnElement[bool] = newest.c.id == by_agent.c.newest
+    if dialect == "postgresql":
+        # It would rather hash the whole window again than look up one report an agent. LIMIT makes it look up.
+        newest, is_newest = select(newest).where(is_newest, newest.c.received_at > since).limit(1).lateral(), true()
     sessions = [half for name in SessionCounts.__struct_fields__ for half in _halves(newest.c[f"session_count_{name}"])]
     sums = [func.coalesce(func.sum(by_agent.c[each.name]), 0) for each in (*moved, *counted)]
     return (
         select(*sums[: len(moved)], *sessions, *sums[len(moved) :])
         .join_from(by_agent, agents, agents.c.id == by_agent.c.agent)
-        .join(newest, and_(newest.c.id == by_agent.c.newest, newest.c.received_at > since))
+        .join(newest, is_newest)
         .where(agents.c.deployment == deployment)
     )
 
@@ -102,14 +119,3 @@ def _halves(column: Any) -> list[Any]:
 def _whole(upper: Any, lower: Any) -> int:
     """The sum again; PostgreSQL gives its halves as Decimal. What no client could read as an int64 is cut to the largest."""
     return min((int(upper) << 32) + int(lower), INT64_MAX)
-
-
-def _percentiles(
-    connection: Connection, latencies: Select[Any], count: int, found: Sequence[Bracket], counted: Sequence[int]
-) -> Sequence[float]:
-    if count == 0:
-        return [NO_LATENCY for _ in PERCENTILES]
-    if connection.dialect.name == "postgresql":
-        value = latencies.subquery().c[0]
-        return connection.execute(select(*(func.percentile_cont(p).within_group(value) for p in PERCENTILES))).one()
-    return interpolated(connection, latencies, count, found, counted)

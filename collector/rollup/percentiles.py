@@ -1,8 +1,8 @@
-"""percentile_cont for SQLite, which lacks it: exact, and without sorting all of what it is about.
+"""percentile_cont, which SQLite lacks and PostgreSQL sorts everything for: exact, and the same on both.
 
 One value in sixty-four is sorted. Between which two of those a percentile lies is all but certain; how many values are below
-the lower one is counted on the way, and what lies between them is sorted. It is a part that shrinks with the root of their number.
-Only when a percentile lies elsewhere after all, are all values sorted.
+the lower one is counted on the way, and what lies between them is sorted: a part of all that shrinks as they become more. Only
+when a percentile lies elsewhere after all, are all values sorted.
 """
 
 from __future__ import annotations
@@ -42,20 +42,13 @@ def _bracket(some: Sequence[float], percentile: float) -> Bracket:
     place = percentile * (len(some) - 1)
     off = SIGMAS * math.sqrt(len(some) * percentile * (1 - percentile)) + 2
     low, high = math.floor(place - off), math.ceil(place + off)
-    return Bracket(
-        percentile, some[low] if low >= 0 else -math.inf, some[high] if 0 <= high < len(some) else math.inf
-    )
-
-
-def below(value: ColumnElement[float], bracket: Bracket) -> ColumnElement[bool]:
-    """Whether ``value`` is counted as below ``bracket``."""
-    return value < bracket.low
+    return Bracket(percentile, some[low] if low >= 0 else -math.inf, some[high] if 0 <= high < len(some) else math.inf)
 
 
 def interpolated(
     connection: Connection, values: Select[tuple[float]], count: int, found: Sequence[Bracket], counted: Sequence[int]
 ) -> list[float]:
-    """The percentiles of ``values``, of which there are ``count``, and ``counted`` of them below each of the brackets.
+    """The percentiles of ``values``, which are ``count`` in all and ``counted`` below the low end of each bracket.
 
     The place of ``p`` among ``count`` sorted values is p * (count - 1); between two neighbours it is interpolated.
     """

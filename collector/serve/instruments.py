@@ -26,7 +26,10 @@ class InstrumentLines:
         self._above: dict[tuple[str, Format], str] = {}  # the samples of each family
 
     def text(self, metrics: Iterable[Metric], format_: Format) -> str:
-        """``metrics``, byte for byte as the client writes them, without what ends an answer."""
+        """Counters, gauges and histograms, byte for byte as the client writes them, without the end of an answer.
+
+        When a series began is left out: Prometheus makes nothing of it, and it would be a series more for each.
+        """
         if len(self._before) > REMEMBERED_AT_MOST:
             self._before.clear()
         return "".join(self._lines(metrics, format_))
@@ -36,7 +39,10 @@ class InstrumentLines:
         for metric in metrics:
             above = self._above.get((metric.name, format_))
             yield self._described(metric, format_) if above is None else above
+            created = f"{metric.name}_created"
             for sample in metric.samples:
+                if sample.name == created:
+                    continue
                 value = sample.value
                 written = repr(float(value)) if -PLAIN_BELOW < value < PLAIN_BELOW else floatToGoString(value)
                 head = before.get((sample.name, *sample.labels.values()))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
-from collector.serve.exposition import EOF, Body, Format, Sampled, answer, bodies, body, labelled
+from collector.serve.exposition import EOF, Format, Sampled, answer, bodies, labelled, lines
 from collector.serve.families import Family
 
 GAUGE = Family("coderd_agents_up", "Agents.", ("username",))
@@ -54,10 +54,17 @@ def test_a_family_without_a_series_is_described() -> None:
     assert (family.name, family.type, family.documentation, family.samples) == (GAUGE.name, "gauge", "Agents.", [])
 
 
-@given(st.lists(st.binary(max_size=300), max_size=5))
-def test_compressed_parts_are_one_answer(plain: list[bytes]) -> None:
+@given(st.lists(TEXTS, max_size=4), TEXTS)
+def test_compressed_parts_are_one_answer(made: list[str], new: str) -> None:
     """Parts that were compressed one by one inflate as a single gzip member, which every client reads to its end."""
-    parts: list[Body] = [body(part) for part in plain]
-    whole = answer(parts, compressed=False)
-    assert whole == b"".join(plain)
-    assert gzip.decompress(answer(parts, compressed=True)) == whole
+    parts = [bodies([Sampled(GAUGE, {labelled(("username",), (value,)): 1})])[Format.TEXT] for value in made]
+    whole = answer(parts, new.encode(), compressed=False)
+    assert whole == b"".join(part.plain for part in parts) + new.encode()
+    assert gzip.decompress(answer(parts, new.encode(), compressed=True)) == whole
+
+
+def test_what_is_new_is_written_as_what_is_made() -> None:
+    """A family reads the same whether it is kept or changes with each scrape."""
+    sampled = Sampled(COUNTER, {labelled(("status",), ("success",)): 3})
+    for format_ in Format:
+        assert lines([sampled], format_).encode() == bodies([sampled])[format_].plain
