@@ -49,7 +49,7 @@ def _asked(url: str, paths: Sequence[str], headers: Mapping[str, str], rounds: i
     for _ in range(rounds):
         for path in paths:
             began = time.perf_counter()
-            connection.request("GET", path, headers=dict(headers))
+            connection.request("GET", path or parts.path, headers=dict(headers))
             response = connection.getresponse()
             size = len(response.read())
             if response.status != http.HTTPStatus.OK:

@@ -1,6 +1,6 @@
-"""What a busy organisation has brought within a quarter of an hour: 10,000 agents with a workspace each, 5,000 violations.
+"""What an organisation has brought within a quarter of an hour: agents with a workspace each, violations, and projects.
 
-Beside them 40 projects with reports of every directive: each is a series of its own.
+Each project has reports of every directive, which are a series each.
 """
 
 from __future__ import annotations
@@ -8,27 +8,34 @@ from __future__ import annotations
 import itertools
 import json
 import uuid
-from typing import Any
+from typing import Any, NamedTuple
 
 from collector.wire.csp import DIRECTIVES
 from tests.inside import Inside
 
-AGENTS, VIOLATIONS, AT_ONCE = 10_000, 5_000, 500
-TEMPLATES, PROJECTS = 20, 40
+AT_ONCE, TEMPLATES = 500, 20
 
 
-async def fill(collector: Inside) -> None:
+class Fleet(NamedTuple):
+    """How many there are of each."""
+
+    agents: int = 10_000
+    violations: int = 5_000
+    projects: int = 40
+
+
+async def fill(collector: Inside, fleet: Fleet) -> None:
     """Send all of it, through the intake."""
-    ids = [str(uuid.UUID(int=number)) for number in range(AGENTS)]
-    for start in range(0, AGENTS, AT_ONCE):
-        some = range(start, start + AT_ONCE)
+    ids = [str(uuid.UUID(int=number)) for number in range(fleet.agents)]
+    for start in range(0, fleet.agents, AT_ONCE):
+        some = range(start, min(start + AT_ONCE, fleet.agents))
         await _post(collector, "/api/v2/ingest/agent-stats", [_agent(number, ids[number]) for number in some])
         await _post(collector, "/api/v2/ingest/workspaces", [_workspace(number, ids[number]) for number in some])
-    for start in range(0, VIOLATIONS, AT_ONCE):
-        reports = [_report(number) for number in range(start, start + AT_ONCE)]
+    for start in range(0, fleet.violations, AT_ONCE):
+        reports = [_report(number) for number in range(start, min(start + AT_ONCE, fleet.violations))]
         status, answer = await collector.post(collector.csp_path, json.dumps(reports))
         assert status == 200, answer
-    for number in range(PROJECTS):
+    for number in range(fleet.projects):
         await _fill_project(collector, f"project-{number}")
 
 

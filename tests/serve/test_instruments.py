@@ -39,8 +39,7 @@ def as_the_client(registry: CollectorRegistry, format_: Format) -> bytes:
 def instruments_of_every_kind() -> tuple[CollectorRegistry, Counter, Gauge, Histogram]:
     """One of each kind that the service has."""
     registry = CollectorRegistry()
-    Info("build", 'What "runs" here,\nand \\ where.', registry=registry).info({"version": "1"})
-    counter = Counter("answers", "Answers.", ["route", "status"], registry=registry)
+    counter = Counter("answers", 'What "answers" were\ngiven \\ made.', ["route", "status"], registry=registry)
     gauge = Gauge("queued", "Waiting.", registry=registry)
     return registry, counter, gauge, Histogram("seconds", "Time.", ["route"], buckets=(0.5, 2_500_000.0), registry=registry)
 
