@@ -18,7 +18,7 @@ from typing import NamedTuple
 from benchmarks.clocks import cpu_seconds, resident_mb
 from benchmarks.figures import Figures, Plan, table
 from benchmarks.reports import VIOLATIONS
-from benchmarks.sending import sent, told
+from benchmarks.sending import sent
 from benchmarks.servers import Server, bare, collector
 
 REPORTS, FEW, STEP, ARRAY = 500_000, 50_000, 500_000, 50
@@ -41,7 +41,7 @@ def measure(plan: Plan) -> Figures:
         directory = Path(name)
         with bare() as limit:
             beside = [("bare handler, idle", resident_mb(limit.pid))]
-            told(sent(limit.url, min(reports, REPORTS) // ARRAY, ARRAY))
+            sent(limit.url, min(reports, REPORTS) // ARRAY, ARRAY)
             beside.append((f"bare handler, {min(reports, REPORTS):,} reports", resident_mb(limit.pid)))
         with collector(directory) as ours:
             beside.append(("collector, idle", resident_mb(ours.pid)))
@@ -63,7 +63,7 @@ def _stages(server: Server, directory: Path, reports: int) -> Iterator[Stage]:
     each = min(reports, STEP)
     for done in range(each, reports + 1, each):
         before = cpu_seconds(server.pid)
-        told(sent(server.url, each // ARRAY, ARRAY))
+        sent(server.url, each // ARRAY, ARRAY)
         used = cpu_seconds(server.pid) - before
         files = sum(file.stat().st_size for file in directory.glob("collector.db*"))
         stage = Stage(done, resident_mb(server.pid), resident_mb(server.pid, "VmHWM"), files / 1e6, used / each * 1e6)

@@ -32,17 +32,19 @@ class Sent(NamedTuple):
     milliseconds: list[float]
 
 
-def sent(url: str, requests: int, array: int, *, rate: float = 0, connections: int = 16) -> subprocess.Popen[str]:
-    """A process on the last core that sends ``requests`` with ``array`` reports each, ``rate`` a second or as fast as it can."""
-    command = [*pinned(-1), sys.executable, "-m", "benchmarks.sending", url, str(requests), str(array)]
-    return subprocess.Popen([*command, f"--rate={rate}", f"--connections={connections}"], stdout=subprocess.PIPE, text=True)
+def sent(url: str, requests: int, array: int) -> Sent:
+    """What came of sending ``requests`` with ``array`` reports each as fast as they are answered."""
+    return told_by(subprocess.run(command(url, requests, array), check=True, stdout=subprocess.PIPE).stdout)
 
 
-def told(process: subprocess.Popen[str]) -> Sent:
-    """What ``process`` said at its end."""
-    printed, _ = process.communicate()
-    if process.returncode:
-        raise SystemExit("the sender failed")
+def command(url: str, requests: int, array: int, *, rate: float = 0, connections: int = 16) -> list[str]:
+    """What sends from the last core: ``rate`` requests a second, or as many as are answered."""
+    what = [sys.executable, "-m", "benchmarks.sending", url, str(requests), str(array)]
+    return [*pinned(-1), *what, f"--rate={rate}", f"--connections={connections}"]
+
+
+def told_by(printed: bytes) -> Sent:
+    """What a sender printed at its end."""
     return Sent(*json.loads(printed))
 
 

@@ -54,8 +54,8 @@ def load(server: Server, connections: int, seconds: int, script: str = "legacy.l
 
 
 def pinned(core: int) -> list[str]:
-    """What pins a command to the first (0) or last (-1) core that we may use."""
-    return ["taskset", "-c", str(sorted(os.sched_getaffinity(0))[core])]
+    """What pins a command to the first (0) or last (-1) core of those that there are for us, wherever this process is pinned to."""
+    return ["taskset", "-c", str(sorted(os.sched_getaffinity(os.getppid()))[core])]
 
 
 @contextmanager
@@ -71,21 +71,25 @@ def bare() -> Iterator[Server]:
 @contextmanager
 def collector(data: Path, **options: str) -> Iterator[Server]:
     """A collector with its data in ``data``, and ``options``."""
-    port, metrics = free_port(), free_port()
-    env = {
-        **os.environ,
-        "COLLECTOR_DATA_DIR": str(data),
-        "COLLECTOR_INGEST_RATE_LIMIT": str(10**9),  # the budget is looked at, and never used up
-        "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
-        "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{metrics}",
-        "CODER_LOGGING_HUMAN": str(data / "log"),
-        **options,
-    }
+    port = free_port()
+    env = environment(data, port) | options
     with _process([sys.executable, "-m", "collector", "serve"], env) as pid:
         url = f"http://127.0.0.1:{port}"
         _wait(f"{url}/readyz")
         key = json.loads((data / SECRETS).read_text())["browser_key"]
         yield Server("collector", f"{url}/csp/reports?key={key}", pid)
+
+
+def environment(data: Path, port: int) -> dict[str, str]:
+    """What a collector is started with that has its data in ``data`` and listens on ``port``."""
+    return {
+        **os.environ,
+        "COLLECTOR_DATA_DIR": str(data),
+        "COLLECTOR_INGEST_RATE_LIMIT": str(10**9),  # the budget is looked at, and never used up
+        "CODER_HTTP_ADDRESS": f"127.0.0.1:{port}",
+        "CODER_PROMETHEUS_ADDRESS": f"127.0.0.1:{free_port()}",
+        "CODER_LOGGING_HUMAN": str(data / "log"),
+    }
 
 
 @contextmanager

@@ -13,9 +13,9 @@ from sqlalchemy import Connection, text
 
 from collector.persist.engine import Store
 from collector.persist.partitions import make_ahead
+from collector.wire.aibridge import KINDS
 
 MINUTE_MS, REPORT_MS = 60_000, 30_000
-TABLES_BY_VIOLATION = ("csp_minutes", "csp_hours", "csp_days")
 
 NUMBERS = "WITH RECURSIVE numbers(n) AS (SELECT {first} UNION ALL SELECT n + 1 FROM numbers WHERE n < {last})"
 
@@ -60,8 +60,8 @@ INSERT INTO aibridge_interceptions (deployment, interception_id, initiator_id, a
 """
 KEY = {"sqlite": "randomblob(16)", "postgresql": "decode(md5(random()::text), 'hex')"}
 TOKENS = """
-INSERT INTO aibridge_token_usages (interception, key, created_at, input, output, cache_read_input, cache_creation_input)
-SELECT id, {key}, started_at, 900, 300, 8000, 100 FROM aibridge_interceptions WHERE id > {after}
+INSERT INTO aibridge_token_usages (interception, key, created_at, {kinds})
+SELECT id, {key}, started_at, {counts} FROM aibridge_interceptions WHERE id > {after}
 """
 PROMPTS = """
 INSERT INTO aibridge_prompts (interception, key, created_at, prompt_length, prompt_hash)
@@ -98,8 +98,9 @@ async def violations(store: Store, count: int, *, deployment: str, now: int, min
 async def interceptions(store: Store, count: int, *, after: int, deployment: str, now: int) -> None:
     """So many, after so many that there are, each with its tokens and its prompt."""
     await _run(store, INTERCEPTIONS, numbers=_numbers(after + 1, after + count), deployment=deployment, now=now)
+    kinds, counts = ", ".join(KINDS), ", ".join("900" for _ in KINDS)
     for statement in (TOKENS, PROMPTS):
-        await _run(store, statement, key=KEY[store.dialect], after=after)
+        await _run(store, statement, key=KEY[store.dialect], after=after, kinds=kinds, counts=counts)
 
 
 def _numbers(first: int, last: int) -> str:
