@@ -76,8 +76,13 @@ def collector(data: Path, **options: str) -> Iterator[Server]:
     with _process([sys.executable, "-m", "collector", "serve"], env) as pid:
         url = f"http://127.0.0.1:{port}"
         _wait(f"{url}/readyz")
-        key = json.loads((data / SECRETS).read_text())["browser_key"]
-        yield Server("collector", f"{url}/csp/reports?key={key}", pid)
+        yield Server("collector", f"{url}/csp/reports?key={secrets(data)['browser_key']}", pid)
+
+
+def secrets(data: Path) -> dict[str, str]:
+    """The token and the keys of a first start, by name."""
+    found: dict[str, str] = json.loads((data / SECRETS).read_text())
+    return found
 
 
 def environment(data: Path, port: int) -> dict[str, str]:
