@@ -1,4 +1,4 @@
-"""A process on the last core that asks for paths in turn and reads each answer to its end, as a browser or a Prometheus does."""
+"""A process on the last core that asks for paths in turn, and reads each answer to its end."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """How much later intake answers while the collector has other work: a rollup, a purge and large scrapes, all at once.
 
-Singles come over 16 connections at a rate that leaves room, from a process on the last core; the collector has the first one. A
-request that waits is late by what it should have been sent before. Quiet and busy phases alternate. In a busy one the collector,
-which is the same process, makes snapshots of 300,000 agent reports without a pause, purges another 300,000 that have expired, and is scraped for 100,000
+Arrays of one come over 16 connections at a rate that leaves room, from a process on the last core; the collector has the first
+one. A request that waits is late by what it should have been sent before. Quiet and busy phases alternate. In a busy one the
+collector makes snapshots of 300,000 agent reports without a pause, purges as many that have expired, and is scraped for 100,000
 series. What counts is the ratio within a round.
 """
 
@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uvloop
 
@@ -94,9 +94,7 @@ async def _phase(collector: Inside, plan: Plan, *works: Callable[[Inside], Await
     """How long answers take while each of ``works`` is done again and again."""
     seconds = 2 if plan.small else PHASE_S
     url = f"{collector.url}{collector.csp_path}"
-    sender = await asyncio.create_subprocess_exec(
-        *command(url, RATE * seconds, 1, rate=RATE), stdout=asyncio.subprocess.PIPE
-    )
+    sender = await asyncio.create_subprocess_exec(*command(url, RATE * seconds, 1, rate=RATE), stdout=asyncio.subprocess.PIPE)
     done = asyncio.ensure_future(sender.communicate())
     tasks = [asyncio.create_task(_again_and_again(work, collector, done)) for work in works]
     printed, _ = await done
@@ -105,7 +103,7 @@ async def _phase(collector: Inside, plan: Plan, *works: Callable[[Inside], Await
     return Phase(cuts[49], cuts[98], max(taken))
 
 
-async def _again_and_again(work: Callable[[Inside], Awaitable[None]], collector: Inside, done: asyncio.Future[object]) -> None:
+async def _again_and_again(work: Callable[[Inside], Awaitable[None]], collector: Inside, done: asyncio.Future[Any]) -> None:
     while not done.done():
         await work(collector)
 

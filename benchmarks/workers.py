@@ -1,4 +1,4 @@
-"""``python -m benchmarks.workers``: durable single reports with one process and with two, by processor time.
+"""Durable single reports with one process and with two (``COLLECTOR_WORKERS``), by processor time.
 
 The load generator needs a core too, so on a small machine two processes cannot show what they carry on cores of their own: all
 processes of a collector share the first core, wrk has the last. What is measured is the processor time of each process a
@@ -8,7 +8,6 @@ alternate; rates are told as found.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import statistics
 import sys
@@ -17,16 +16,17 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import servers
-from benchmarks.clocks import cpu_seconds
-from benchmarks.figures import keep
+from benchmarks.clocks import alternated, cpu_seconds
+from benchmarks.figures import Figures, Plan, spread, table
 from benchmarks.servers import collector, load
 from tests.postgres import free_port
 
-ROUNDS, SECONDS, WARM_SECONDS = 7, 5, 2
+WARM_SECONDS = 2
 CONNECTIONS = (64, 256)
 
 
@@ -50,24 +50,16 @@ class Server(NamedTuple):
     pids: tuple[int, ...]
 
 
-def main() -> int:
-    """Run, print, and with --write keep the figures beside this file."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
-    parser.add_argument("--seconds", type=int, default=SECONDS)
-    parser.add_argument("--write", action="store_true", help="keep the figures in benchmarks/README.md")
-    args = parser.parse_args()
+def measure(plan: Plan) -> Figures:
+    """One process and two, over each number of connections."""
     if shutil.which("wrk") is None:
         sys.exit("wrk is missing: make test-deps installs it")
     with tempfile.TemporaryDirectory() as directory:
         one, two = Path(directory, "one"), Path(directory, "two")
         with _collector(one, 1) as alone, _collector(two, 2) as both:
-            rows = [_compared(alone, both, n, args.rounds, args.seconds) for n in CONNECTIONS]
-    text = "\n".join([HEAD, *rows])
-    print(text)
-    if args.write:
-        keep("workers", text)
-    return 0
+            found = [_compared(alone, both, n, plan.rounds, plan.seconds) for n in CONNECTIONS]
+    rows = [row for each in found for row in each.rows()]
+    return Figures(table(COLUMNS, rows), [each.data() for each in found])
 
 
 COLUMNS = (
@@ -79,34 +71,54 @@ COLUMNS = (
     "all",
     "given a core each",
     "against one, median (least to most)",
+    "failed",
 )
-HEAD = f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}"
 
 
-def _compared(alone: Server, both: Server, connections: int, rounds: int, seconds: int) -> str:
+class Compared(NamedTuple):
+    """The rounds of one number of connections."""
+
+    connections: int
+    one: list[Load]
+    two: list[Load]
+
+    @property
+    def ratios(self) -> list[float]:
+        """What two take in, given a core each, over what one does, by round."""
+        return [two.capacity / one.capacity for one, two in zip(self.one, self.two, strict=True)]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Of the table."""
+        return [_row(self.connections, self.one, "1"), _row(self.connections, self.two, spread(self.ratios))]
+
+    def data(self) -> dict[str, object]:
+        """Of the file."""
+        rounds = {"one": [each._asdict() for each in self.one], "two": [each._asdict() for each in self.two]}
+        return {"connections": self.connections, "ratio": statistics.median(self.ratios), **rounds}
+
+
+def _compared(alone: Server, both: Server, connections: int, rounds: int, seconds: int) -> Compared:
     for server in (alone, both):
         _load(server, connections, WARM_SECONDS)
-    found: dict[Server, list[Load]] = {alone: [], both: []}
-    for number in range(rounds):
-        for server in (alone, both) if number % 2 else (both, alone):
-            found[server].append(_load(server, connections, seconds))
-        print(f"{connections} connections, round {number + 1}: {found[both][-1].capacity / found[alone][-1].capacity:.2f}")
-    ratios = [two.capacity / one.capacity for one, two in zip(found[alone], found[both], strict=True)]
-    spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
-    return "\n".join([_row(connections, found[alone], "1"), _row(connections, found[both], spread)])
+    works = {"one": partial(_load, alone, connections, seconds), "two": partial(_load, both, connections, seconds)}
+    return Compared(connections, **alternated(works, rounds))
 
 
-def _row(connections: int, loads: list[Load], ratio: str) -> str:
+def _row(connections: int, loads: list[Load], ratio: str) -> tuple[str, ...]:
     rate, capacity = (
         statistics.median(each) for each in zip(*((load.per_second, load.capacity) for load in loads), strict=True)
     )
     main_us, *workers_us = (statistics.median(each) for each in zip(*(load.cpu_us for load in loads), strict=True))
-    failures = sum(load.failed for load in loads)
-    failed = f", {failures} FAILED" if failures else ""
-    worker = f"{sum(workers_us):.0f} µs" if workers_us else ""
     return (
-        f"| {connections} | {1 + len(workers_us)}{failed} | {rate:,.0f} | {main_us:.0f} µs | {worker}"
-        f" | {main_us + sum(workers_us):.0f} µs | {capacity:,.0f}/s | {ratio} |"
+        str(connections),
+        str(1 + len(workers_us)),
+        f"{rate:,.0f}",
+        f"{main_us:.0f} µs",
+        f"{sum(workers_us):.0f} µs" if workers_us else "",
+        f"{main_us + sum(workers_us):.0f} µs",
+        f"{capacity:,.0f}/s",
+        ratio,
+        str(sum(load.failed for load in loads)),
     )
 
 
@@ -131,7 +143,3 @@ def _collector(data: Path, workers: int) -> Iterator[Server]:
             time.sleep(0.1)
         children = Path(f"/proc/{entrance.pid}/task/{entrance.pid}/children").read_text().split()
         yield Server(entrance, (entrance.pid, *map(int, children)))
-
-
-if __name__ == "__main__":
-    sys.exit(main())

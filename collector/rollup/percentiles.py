@@ -28,7 +28,7 @@ class Bracket(NamedTuple):
 
 
 def brackets(
-    connection: Connection, values: Select[tuple[float]], id_: ColumnElement[int], percentiles: Sequence[float]
+    connection: Connection, values: Select[Any], id_: ColumnElement[int], percentiles: Sequence[float]
 ) -> list[Bracket]:
     """Of ``percentiles`` of the only column of ``values``, judged by some of its rows; ``id_`` tells rows apart."""
     value = values.selected_columns[0]
@@ -46,7 +46,7 @@ def _bracket(some: Sequence[float], percentile: float) -> Bracket:
 
 
 def interpolated(
-    connection: Connection, values: Select[tuple[float]], count: int, found: Sequence[Bracket], counted: Sequence[int]
+    connection: Connection, values: Select[Any], count: int, found: Sequence[Bracket], counted: Sequence[int]
 ) -> list[float]:
     """The percentiles of ``values``, which are ``count`` in all and ``counted`` below the low end of each bracket.
 

@@ -44,7 +44,7 @@ class InstrumentLines:
                 if sample.name == created:
                     continue
                 value = sample.value
-                written = repr(float(value)) if -PLAIN_BELOW < value < PLAIN_BELOW else floatToGoString(value)
+                written = repr(float(value)) if -PLAIN_BELOW < value < PLAIN_BELOW else _exact(value)
                 head = before.get((sample.name, *sample.labels.values()))
                 yield f"{self._named(sample) if head is None else head}{written}\n"
 
@@ -62,3 +62,9 @@ class InstrumentLines:
         key = sample.name, *sample.labels.values()
         head = self._before[key] = f"{sample.name}{labelled(*zip(*labels, strict=True)) if labels else ''} "
         return head
+
+
+def _exact(value: float) -> str:
+    """A large number as Go writes it, and those that are none."""
+    written: str = floatToGoString(value)  # type: ignore[no-untyped-call]
+    return written
