@@ -92,7 +92,7 @@ audit: constraints.txt | .venv/bin/python ## ask whether a pinned package has a 
 	.venv/audit/bin/python -m pip --disable-pip-version-check install --quiet pip-audit
 	.venv/audit/bin/pip-audit --requirement constraints.txt --no-deps --disable-pip $(ARGS)
 
-bench: $(DEVELOPMENT) ## measure what one core carries, as ratios to a bare handler in the same run (ARGS=...)
+bench: $(DEVELOPMENT) ## measure what one core carries, as ratios to limits of the same run (ARGS="PART... --write")
 	$(BIN)/python -m benchmarks $(ARGS)
 
 format: $(DEVELOPMENT) ## let ruff sort, fix and format
