@@ -1,7 +1,7 @@
 """What taking in an AI bridge's log costs: lines of JSON over HTTP into SQLite, each acknowledged once it is durable.
 
-The log is made anew for each round, so that no record has come before. The limit is ``sqlite3`` by itself: as many rows of the
-size of a record by ``executemany``, in transactions of as many, into a table with one key, under the same settings.
+The log is made anew for each round, so that no record has come before. The limit is ``sqlite3`` by itself: as many rows of
+the size of a record by ``executemany``, in transactions of as many, into a table with one key, under the same settings.
 """
 
 from __future__ import annotations

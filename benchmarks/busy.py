@@ -1,9 +1,9 @@
 """How much later intake answers while the collector has other work: a rollup, a purge and large scrapes, all at once.
 
-Arrays of one come over 16 connections at a rate that leaves room, from a process on the last core; the collector has the first
-one. A request that waits is late by what it should have been sent before. Quiet and busy phases alternate. In a busy one the
-collector makes snapshots of 300,000 agent reports without a pause, purges as many that have expired, and is scraped for 100,000
-series. What counts is the ratio within a round.
+Arrays of one come over 16 connections at a rate that leaves room, from a process on the last core; the collector has the
+first one. A request that waits is late by what it should have been sent before. Quiet and busy phases alternate. In a busy
+one the collector makes snapshots of 300,000 agent reports without a pause, purges as many that have expired, and is scraped
+for 100,000 series. What counts is the ratio within a round.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The bodies are those of ``wrk/``: 200 different reports of 72 violations, singly and in arrays, whose ages are never the same
 twice. ``read`` makes records of bodies, ``store`` writes a batch of 64 bodies to SQLite. What counts is processor time, the
-least of several rounds. The limit is ``sqlite3`` by itself, which writes the same batches as a row a report by ``executemany``.
+least of several rounds. The limit is ``sqlite3`` by itself, which writes the same batches as a row a report by
+``executemany``.
 """
 
 from __future__ import annotations

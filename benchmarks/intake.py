@@ -1,10 +1,10 @@
 """Intake by what it is brought in and where it is kept, beside a handler that reads the body and keeps nothing.
 
-Reports come singly in the legacy format, and in arrays of 1, 10 and 50, over 64 and 256 connections: 200 different ones of
-72 violations in turn, each acknowledged only once it is durable, with key check, budget, CORS headers and metrics on. They are
+Reports come singly in the legacy format, and in arrays of 1, 10 and 50, over 64 and 256 connections: 200 different ones of 72
+violations in turn, each acknowledged only once it is durable, with key check, budget, CORS headers and metrics on. They are
 kept in SQLite (WAL, ``synchronous=FULL``), in PostgreSQL, or in a JetStream stream on one server that syncs before it
-acknowledges, from which the same process stores them in SQLite. The collector and the bare handler have the first core, wrk has
-the last; PostgreSQL and NATS take what they find. Rounds alternate, and ratios are taken within a round.
+acknowledges, from which the same process stores them in SQLite. The collector and the bare handler have the first core, wrk
+has the last; PostgreSQL and NATS take what they find. Rounds alternate, and ratios are taken within a round.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How much memory a collector takes, and how large its database becomes: reports of 200 distinct violations, in arrays of 50.
 
-They come over HTTP as fast as they are answered. ``make bench`` sends 500,000 of them;
-``python -m benchmarks memory --reports 10000000`` sends as many as it is told. The limit is a bare handler that takes as many
-requests. Totals must come out exact, and the database small: its cost grows with violations, not with traffic.
+They come over HTTP as fast as they are answered. ``make bench`` sends 500,000 of them; ``python -m benchmarks memory
+--reports 10000000`` sends as many as it is told. The limit is a bare handler that takes as many requests. Totals must come
+out exact, and the database small: its cost grows with violations, not with traffic.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a snapshot takes: of 1,000, 10,000 and 100,000 agents that report every half minute, in both databases.
 
-A window of fifteen minutes has thirty reports of each. The snapshot is built and stored by the code that does it in the service,
-and timed by the clock, since a database has threads or processes of its own; SQLite's processor time stands beside it. The limit
-is one pass of the same database over the same rows, which adds up one column. Memory is the most that this process had, against
-before: what a rollup reads stays in the database.
+A window of fifteen minutes has thirty reports of each. The snapshot is built and stored by the code that does it in the
+service, and timed by the clock, since a database has threads or processes of its own; SQLite's processor time stands beside
+it. The limit is one pass of the same database over the same rows, which adds up one column. Memory is the most that this
+process had, against before: what a rollup reads stays in the database.
 """
 
 from __future__ import annotations

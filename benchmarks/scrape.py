@@ -1,10 +1,10 @@
-"""What a scrape of /metrics costs a collector when nothing has changed since the last one: with 1,000, 10,000 and 100,000 series.
+"""What a scrape of /metrics costs when nothing has changed since the last one: with 1,000, 10,000 and 100,000 series.
 
-The collector runs in this process on the first core, under uvloop; a process on the last core scrapes it, each format plain and
-compressed. What counts is the processor time of this process a scrape. The limit is text written by hand: the same number of
-series, of which the lines stand ready up to their values, and all values are new. For the largest there is also how long the event
-loop is held up, with a snapshot and all series made anew every two seconds: how much later than asked a task is woken, as far
-as this process had the processor.
+The collector runs in this process on the first core, under uvloop; a process on the last core scrapes it, each format plain
+and compressed. What counts is the processor time of this process a scrape. The limit is text written by hand: the same number
+of series, of which the lines stand ready up to their values, and all values are new. For the largest there is also how long
+the event loop is held up, with a snapshot and all series made anew every two seconds: how much later than asked a task is
+woken, as far as this process had the processor.
 """
 
 from __future__ import annotations

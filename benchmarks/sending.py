@@ -1,7 +1,7 @@
 """A sender that counts: exactly so many requests over some connections, or so many a second, and how long each answer took.
 
-wrk loads a server until it is full. What is sent here is chosen: a total that must come out exact, or a rate that leaves room, at
-which a request that waits for the server is late by as much as it should have been sent before.
+wrk loads a server until it is full. What is sent here is chosen: a total that must come out exact, or a rate that leaves
+room, at which a request that waits for the server is late by as much as it should have been sent before.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ def load(server: Server, connections: int, seconds: int, script: str = "legacy.l
 
 
 def pinned(core: int) -> list[str]:
-    """What pins a command to the first (0) or last (-1) core of those that there are for us, wherever this process is pinned to."""
+    """What pins a command to the first (0) or last (-1) core that there is for us, wherever this process is pinned to."""
     return ["taskset", "-c", str(sorted(os.sched_getaffinity(os.getppid()))[core])]
 
 

@@ -1,8 +1,8 @@
 """How long from the start of a collector until it is ready: without a database, with an empty one, and with one of 1 GB.
 
-The large one holds rows as they really occur, put in by the database itself: a day of agent reports, violations with buckets and
-samples, and AI records. It is started after an end like any other, and after a kill, which leaves a log to go through. The limit
-is a bare handler: what a start costs is imports, and must not grow with what is stored.
+The large one holds rows as they really occur, put in by the database itself: a day of agent reports, violations with buckets
+and samples, and AI records. It is started after an end like any other, and after a kill, which leaves a log to go through.
+The limit is a bare handler: what a start costs is imports, and must not grow with what is stored.
 """
 
 from __future__ import annotations

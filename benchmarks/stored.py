@@ -44,17 +44,17 @@ BUCKETS = (
     "INSERT INTO {table} (violation_id, bucket, enforce) {numbers} SELECT id, {first} + n * {step}, 4 FROM numbers, violations"
 )
 SAMPLES = """
-INSERT INTO csp_samples (violation_id, slot, seen_at, document_uri, referrer, blocked_uri, source_file, line_number, disposition,
-                         policy, user_agent)
-{numbers} SELECT id, n, {now}, 'https://shop.example/articles/' || id || '/' || n, 'https://shop.example/', blocked_key || '/lib.js',
-                 'https://shop.example/static/app.js', n, 'enforce',
-                 'default-src ''none''; script-src ''self'' ''nonce-abcdefgh''; style-src ''self''; img-src ''self''; report-uri',
+INSERT INTO csp_samples (violation_id, slot, seen_at, document_uri, referrer, blocked_uri, source_file, line_number,
+                         disposition, policy, user_agent)
+{numbers} SELECT id, n, {now}, 'https://shop.example/articles/' || id || '/' || n, 'https://shop.example/',
+                 blocked_key || '/lib.js', 'https://shop.example/static/app.js', n, 'enforce',
+                 'default-src ''none''; script-src ''self'' ''nonce-abcdefgh''; style-src ''self''; report-uri /csp',
                  'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36'
 FROM numbers, violations
 """
 INTERCEPTIONS = """
-INSERT INTO aibridge_interceptions (deployment, interception_id, initiator_id, api_key_id, provider, model, started_at, ended_at,
-                                    received_at)
+INSERT INTO aibridge_interceptions (deployment, interception_id, initiator_id, api_key_id, provider, model, started_at,
+                                    ended_at, received_at)
 {numbers} SELECT '{deployment}', 'c0a8f1de-1111-4222-8333-' || n, 'user-' || n % 500, 'key', 'anthropic', 'example-' || n % 5,
                  {now} - n * 1000, {now} - n * 1000 + 9000, {now} - n * 1000 FROM numbers
 """
@@ -83,8 +83,10 @@ async def agent_reports(store: Store, *, since: int, until: int, apart: int = RE
     return rows
 
 
-async def violations(store: Store, count: int, *, deployment: str, now: int, minutes: int, hours: int) -> None:
-    """So many, each seen in every minute and hour of so many, with ten samples."""
+async def violations(
+    store: Store, count: int, *, deployment: str, now: int, minutes: int, hours: int, samples: int = 10
+) -> None:
+    """So many, each seen in every minute and hour of so many, with so many samples."""
     await _run(
         store, VIOLATIONS, numbers=_numbers(1, count), deployment=deployment, since=now - hours * 60 * MINUTE_MS, now=now
     )
@@ -92,7 +94,7 @@ async def violations(store: Store, count: int, *, deployment: str, now: int, min
     spans = (("csp_minutes", minute - minutes, 1, minutes), ("csp_hours", (minute // 60 - hours) * 60, 60, hours))
     for table, first, step, number in spans:
         await _run(store, BUCKETS, table=table, numbers=_numbers(0, number - 1), first=first, step=step)
-    await _run(store, SAMPLES, numbers=_numbers(0, 9), now=now)
+    await _run(store, SAMPLES, numbers=_numbers(0, samples - 1), now=now)
 
 
 async def interceptions(store: Store, count: int, *, after: int, deployment: str, now: int) -> None:

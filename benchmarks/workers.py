@@ -1,7 +1,7 @@
 """Durable single reports with one process and with two (``COLLECTOR_WORKERS``), by processor time.
 
-The load generator needs a core too, so on a small machine two processes cannot show what they carry on cores of their own: all
-processes of a collector share the first core, wrk has the last. What is measured is the processor time of each process a
+The load generator needs a core too, so on a small machine two processes cannot show what they carry on cores of their own:
+all processes of a collector share the first core, wrk has the last. What is measured is the processor time of each process a
 request. The busiest of them is full first, and one over its time is what all together take in, given a core for each. Rounds
 alternate; rates are told as found.
 """

@@ -114,7 +114,10 @@ def _slices(content: bytes) -> Iterator[bytes]:
 
 
 def _compressed(pieces: Iterable[bytes]) -> Body:
-    """It ends at a byte, so that streams can be joined. Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn."""
+    """It ends at a byte, so that streams can be joined.
+
+    Piece by piece: to compress one gives the interpreter's lock away, and the event loop gets its turn.
+    """
     compressor = zlib.compressobj(LEVEL, zlib.DEFLATED, RAW)
     plain, deflated, checksum = [], [], 0
     for piece in pieces:
